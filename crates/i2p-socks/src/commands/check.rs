@@ -68,19 +68,15 @@ fn user_of_state_directory(config: &Config) -> Option<String> {
 
 /// That a proxy is running with the state directory, and what a second one would do. It may be the one whose file is checked.
 async fn proxy_with_state_directory(config: &Config) -> Option<String> {
-    let state_dir = config.state_dir().ok()?;
-    let is_running = ControlClient::of(&state_dir).is_running().await.unwrap_or(false);
-    is_running.then(|| {
-        let would = match StateDirectory::if_shared(config, &state_dir) {
-            Consequence::Refused(why, _) => format!("end: {why}"),
-            Consequence::Without(what) => {
-                format!("end if one of its addresses is in use, and otherwise warn: {what}")
-            }
-        };
-        format!(
-            "warning: a proxy is running with this state directory. A second i2p-socks run would {would}\n"
-        )
-    })
+    let would = match StateDirectory::if_shared(config).await? {
+        Consequence::Refused(why, _) => format!("end: {why}"),
+        Consequence::Without(what) => {
+            format!("end if one of its addresses is in use, and otherwise warn: {what}")
+        }
+    };
+    Some(format!(
+        "warning: a proxy is running with this state directory. A second i2p-socks run would {would}\n"
+    ))
 }
 
 /// Why the router of our own that `auto` would choose would not start.

@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use i2p_name::{I2pName, NamedTarget, Target, VirtualOptions};
+use i2p_name::{I2pName, NameError, NamedTarget, Target, VirtualOptions};
 use i2p_tunnel::{Comparison, OutsideHost, Routes, Verdict, is_own_host};
 use serde::Serialize;
 
@@ -79,9 +79,10 @@ impl Explanation {
                 // Escaped as a Rust string, so that nothing in it controls a terminal.
                 let explanation =
                     Self::new(format!("{host:?}"), port, "neither a name nor an address".into());
-                let error = error.to_string();
-                let why =
-                    if error.contains("malformed") { error } else { format!("it is malformed: {error}") };
+                let why = match error {
+                    NameError::MalformedHost(_) => error.to_string(),
+                    _ => format!("it is malformed: {error}"),
+                };
                 return Ok(explanation.refused(format!("{why}{}", host_advice(host, PORT_IS_AN_ARGUMENT))));
             }
         };

@@ -96,11 +96,7 @@ fn families(tunnel: &TunnelConfig) -> Result<Vec<FamilyRules>, CommandError> {
     });
     let complete: Vec<_> = complete.collect();
     if complete.is_empty() {
-        return Err(missing(
-            (tunnel.name(), tunnel.requires_password()),
-            dns(true).or(dns(false)),
-            transparent(true).or(transparent(false)),
-        ));
+        return Err(missing(tunnel, dns(true).or(dns(false)), transparent(true).or(transparent(false))));
     }
     Ok(complete)
 }
@@ -112,11 +108,7 @@ fn serves(address: SocketAddr, is_v4: bool) -> bool {
     !ip.is_loopback() && address.port() != 0 && (is_any || ip.is_ipv4() == is_v4)
 }
 
-fn missing(
-    (tunnel, has_passwords): (&str, bool),
-    dns: Option<SocketAddr>,
-    transparent: Option<SocketAddr>,
-) -> CommandError {
+fn missing(tunnel: &TunnelConfig, dns: Option<SocketAddr>, transparent: Option<SocketAddr>) -> CommandError {
     let add = match (transparent, dns) {
         (None, None) => "redirect:IP:PORT and dns:IP:PORT",
         (None, Some(_)) => "redirect:IP:PORT",
@@ -124,9 +116,10 @@ fn missing(
         (Some(_), Some(_)) => "redirect: and dns: with addresses of the same family",
     };
     CommandError::usage(format_args!(
-        "tunnel {tunnel} cannot serve an interface: add {add} to its listen, where IP is the address of this machine on that interface, \
+        "tunnel {} cannot serve an interface: add {add} to its listen, where IP is the address of this machine on that interface, \
          not one of loopback, and PORT is not 0; and set open-to-others = true.{}",
-        if has_passwords {
+        tunnel.name(),
+        if tunnel.requires_password() {
             " These listeners cannot ask for passwords: give them a [[tunnel]] of their own"
         } else {
             ""

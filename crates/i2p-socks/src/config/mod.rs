@@ -163,7 +163,7 @@ impl RouterConfig {
         let uses_sam = matches!(self.backend, Backend::Auto | Backend::Sam);
         (datagrams && !has_udp_address && uses_sam).then(|| {
             let (name, address) = (tunnel.name(), &self.sam.0);
-            let text = match self.sam.has_tls() {
+            let text = match self.sam.0.expects_tls() {
                 true => format!(
                     "tunnel {name} carries datagrams, which the router exchanges over UDP, and TLS to {address} does not protect \
                      them: set udp = \"off\", or sam-udp to the UDP address of the SAM bridge if the way there is safe"
@@ -180,7 +180,7 @@ impl RouterConfig {
 
     /// A certificate that is named and would not be checked.
     fn certificate_without_tls(&self) -> Option<Problem> {
-        (self.sam_certificate.is_some() && !self.sam.has_tls()).then(|| {
+        (self.sam_certificate.is_some() && !self.sam.0.expects_tls()).then(|| {
             let text = format!(
                 "sam-certificate is for a SAM bridge with TLS, and {} has none: write sam = \"tls:HOST:PORT\", or remove \
                  sam-certificate",

@@ -18,8 +18,8 @@ impl Config {
         self.lack_of_hops().into_iter().chain(self.open_files()).chain(lost_gateway).collect()
     }
 
-    /// That `--listen` has replaced listeners of a gateway, as a sentence, if this is the file and `overridden` is what options have
-    /// made of it.
+    /// `self` is the configuration of the file, `overridden` the same with the options. Returns the warning if `--listen` has replaced
+    /// listeners of a gateway.
     pub(super) fn gateway_lost_in(&self, overridden: &Self, options: &Options) -> Option<String> {
         let addresses = |config: &Self| config.tunnels().iter().flat_map(TunnelConfig::addresses).collect();
         let (written, kept): (Vec<ListenAt>, Vec<_>) = (addresses(self), addresses(overridden));
@@ -27,8 +27,8 @@ impl Config {
         let lost: Vec<_> = lost.map(ToString::to_string).collect();
         (!options.listen.is_empty() && !lost.is_empty()).then(|| {
             format!(
-                "{} replaces all listeners of the configuration file, also {}: what a firewall sends there is not served. Leave it \
-                 out, and set listen in the file",
+                "{} replaces all listeners of the configuration file, including {}. Connections that a firewall sends there are not \
+                 served. Leave it out, and set listen in the file",
                 origin("--listen", Some(LISTEN_VARIABLE)),
                 lost.join(", ")
             )

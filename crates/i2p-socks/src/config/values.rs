@@ -108,11 +108,6 @@ impl BridgeAddress {
     pub(super) fn tells_udp_address(&self) -> bool {
         matches!(self.0, i2p_sam::BridgeAddress::Tcp(_))
     }
-
-    /// Whether the bridge expects TLS.
-    pub(super) fn has_tls(&self) -> bool {
-        matches!(self.0, i2p_sam::BridgeAddress::Tls(_))
-    }
 }
 
 impl Default for BridgeAddress {

@@ -14,5 +14,7 @@ pub(crate) mod streamed_body;
 
 /// The file name of the control socket, in the state directory.
 const SOCKET: &str = "control.sock";
+/// That another proxy has the state directory.
+pub(crate) const IN_USE: &str = "another i2p-socks is running with it";
 /// The state directory of the demo, in that of the proxy. Commands ask the demo if no proxy is running, and both can run at once.
 pub(crate) const DEMO_DIRECTORY: &str = "demo";

@@ -27,7 +27,7 @@ pub(crate) enum SocketError {
 impl fmt::Display for SocketError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::InUse => f.write_str("another i2p-socks is running with it"),
+            Self::InUse => f.write_str(super::IN_USE),
             Self::Directory(why) => f.write_str(why),
         }
     }

@@ -14,7 +14,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_millis(250);
 /// The connections of all tunnels.
 pub(crate) struct Connections {
     stops: Vec<Stop>,
-    /// They end with the last connection.
+    /// Done once the last connection has ended.
     tasks: TaskTracker,
     /// It is removed last: until then, its sockets are in it.
     _exec_directory: ExecDirectory,

@@ -1,6 +1,9 @@
 //! The state directory of a running proxy: its control socket and `ports.json`.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
 
 use tokio_util::sync::CancellationToken;
 
@@ -8,7 +11,7 @@ use super::ports::PortsFile;
 use crate::{
     command_error::CommandError,
     config::{Config, problem::Place, tunnel::KeyMode, values::Backend},
-    control::{routes::Routes, state_dir::StateDirOwner},
+    control::{IN_USE, client::ControlClient, routes::Routes, state_dir::StateDirOwner},
     listener::Listener,
 };
 
@@ -59,6 +62,11 @@ impl Consequence {
     }
 }
 
+/// That a state directory cannot be used.
+fn unusable(path: &Path, why: &impl fmt::Display) -> String {
+    format!("the state directory {} cannot be used: {why}", path.display())
+}
+
 /// A state directory that belongs to this process.
 struct TakenDirectory {
     path: PathBuf,
@@ -72,8 +80,7 @@ impl StateDirectory {
     pub(crate) fn take(config: &Config, admin: Option<&str>) -> Result<Self, CommandError> {
         let admin = admin.map(str::to_owned);
         let result = config.state_dir().map_err(|error| error.to_string()).and_then(|path| {
-            let control = StateDirOwner::take(&path)
-                .map_err(|error| format!("the state directory {} cannot be used: {error}", path.display()))?;
+            let control = StateDirOwner::take(&path).map_err(|error| unusable(&path, &error))?;
             Ok(TakenDirectory { control, ports: PortsFile::new(&path), path })
         });
         match result {
@@ -92,24 +99,22 @@ impl StateDirectory {
     /// does not matter. Root examines the directory of another user as that user.
     pub(crate) fn examine(config: &Config) -> Option<Consequence> {
         let error = match config.state_dir() {
-            Ok(path) => {
-                let error = private_directory::check(&path).err()?;
-                format!("the state directory {} cannot be used: {error}", path.display())
-            }
+            Ok(path) => unusable(&path, &private_directory::check(&path).err()?),
             Err(error) => error.to_string(),
         };
         Some(Consequence::of(config, &error))
     }
 
-    /// What [`take`](Self::take) would say while another proxy is running with this state directory.
-    pub(crate) fn if_shared(config: &Config, path: &Path) -> Consequence {
-        Consequence::of(
-            config,
-            &format!(
-                "the state directory {} cannot be used: another i2p-socks is running with it",
-                path.display()
-            ),
-        )
+    /// Whether another proxy is running with the state directory.
+    pub(crate) async fn is_in_use(config: &Config) -> bool {
+        let Ok(state_dir) = config.state_dir() else { return false };
+        ControlClient::of(&state_dir).is_running().await.unwrap_or(false)
+    }
+
+    /// What [`take`](Self::take) would say while another proxy is running with the state directory, if one is.
+    pub(crate) async fn if_shared(config: &Config) -> Option<Consequence> {
+        let path = config.state_dir().ok()?;
+        Self::is_in_use(config).await.then(|| Consequence::of(config, &unusable(&path, &IN_USE)))
     }
 
     /// Refuses a configuration with persistent identities if this process does not have the directory: another proxy could use the

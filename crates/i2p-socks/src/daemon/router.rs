@@ -89,7 +89,7 @@ impl Router {
         if user == RouterUser::Command || (user == RouterUser::Program && used.file().is_some()) {
             return match probe(&bridge, progress).await {
                 Ok(()) => Ok(Self::external(bridge, config)),
-                Err(error) => Err(CommandError::run_time(none_for_command(&error, &choice, config))),
+                Err(error) => Err(CommandError::run_time(none_for_command(user, &error, &choice, config))),
             };
         }
         let Err(error) = wait_for(&bridge, &used, &choice, progress).await else {
@@ -97,7 +97,7 @@ impl Router {
         };
         match choice {
             _ if error.may_be_of_router_at(bridge.address()) => Err(CommandError::run_time(format_args!(
-                "{error}. No router of the proxy's own is started beside the one that listens there. {}. To start one in any case, use \
+                "{error}. No router is started beside the one that listens there. {}. To start one in any case, use \
                  --router i2pd or --router embedded.",
                 advice(&error)
             ))),
@@ -211,9 +211,16 @@ fn can_replace_i2pd(config: &Config) -> bool {
 
 /// Why a command has no router, and what to do. Under `auto` it starts none: that takes minutes, asks servers on the internet for first
 /// routers, and ends with the command.
-fn none_for_command(error: &Error, choice: &OwnChoice, config: &Config) -> String {
+fn none_for_command(user: RouterUser, error: &Error, choice: &OwnChoice, config: &Config) -> String {
     if error.may_be_of_router_at(&config.router.sam.0) {
         return format!("{error}. {}.", advice(error));
+    }
+    if user == RouterUser::Program {
+        return format!(
+            "{error}. A router's SAM bridge was used before, so exec starts no router of its own. {}. To start one in any case, use \
+             --router i2pd or --router embedded.",
+            advice(error)
+        );
     }
     let named = match choice {
         OwnChoice::I2pd(_) => ", or let the command start i2pd with --router i2pd",
@@ -293,7 +300,7 @@ async fn wait_for(
         "{error}; trying for {} s before {} ({how_at_once}: start it at once; --router sam: never)",
         limit.as_secs(),
         if error.may_be_of_router_at(bridge.address()) {
-            "the proxy ends".to_owned()
+            "giving up".to_owned()
         } else {
             format!("{choice} is started")
         }

@@ -33,7 +33,7 @@ use crate::{
     },
     command_error::CommandError,
     config::{Config, options::Options},
-    control::{client::ControlClient, routes::Routes},
+    control::routes::Routes,
     listener::Listener,
     names::{handlers, service::NameService},
     pac::ProxyAutoConfig,
@@ -72,7 +72,7 @@ pub(crate) async fn run(
     let inherited = Arc::new(inherited);
     let bound = match BoundListener::bind_all(&config, &inherited).await {
         Ok(bound) => bound,
-        Err(error) if is_running_already(&config).await => {
+        Err(error) if StateDirectory::is_in_use(&config).await => {
             return Err(CommandError::run_time(format_args!(
                 "{}. A proxy is running with this state directory already: i2p-socks status shows it",
                 error.to_string().trim_end_matches('.')
@@ -137,24 +137,22 @@ pub(crate) async fn run(
         progress,
         names: &names,
     };
-    context.update_router(&mut running, &router)?;
-    let mut controls = Controls { signals: &mut signals, orders, router: &mut router };
-    if let Err(error) = serve(&mut running, &mut controls, &context).await {
-        running.tunnels.into_connections().end().await;
-        return Err(error);
-    }
+    let served = match context.update_router(&mut running, &router) {
+        Ok(()) => {
+            let mut controls = Controls { signals: &mut signals, orders, router: &mut router };
+            serve(&mut running, &mut controls, &context).await
+        }
+        failed => failed,
+    };
     board.set_stage(Stage::Stopping);
     ServiceManager.stopping(&board.summary());
     names.stop_reading();
-    drain(running, &signals.stop_now).await;
+    match &served {
+        Ok(()) => drain(running, &signals.stop_now).await,
+        Err(_) => end(running).await,
+    }
     router.end(&signals.stop_now).await;
-    Ok(())
-}
-
-/// Whether another proxy is running with the state directory.
-async fn is_running_already(config: &Config) -> bool {
-    let Ok(state_dir) = config.state_dir() else { return false };
-    ControlClient::of(&state_dir).is_running().await.unwrap_or(false)
+    served
 }
 
 /// That clients wait until a router has made the keys of tunnels, if it has to.
@@ -352,11 +350,20 @@ pub(crate) async fn drain(running: Running, now: &CancellationToken) {
         grace.as_secs()
     );
     if tunnels.into_connections().drain(grace, idle, now).await {
-        tracing::warn!("all connections are closed; some transfers were cut off before they ended");
+        tracing::warn!(
+            "all connections are closed; some requests or transfers were cut off before they ended"
+        );
     } else {
         tracing::info!("all connections are closed");
     }
     // Before a router of our own ends, which would be told as the loss of these sessions.
+    sessions.retire();
+}
+
+/// Stops after a failure: without a grace period.
+async fn end(running: Running) {
+    let Running { tunnels, sessions, .. } = running;
+    tunnels.into_connections().end().await;
     sessions.retire();
 }
 

@@ -21,9 +21,10 @@ fn listeners_of_a_gateway_that_listen_replaces_are_warned_of() {
         let result = command.output().unwrap();
         (result.status.code(), [result.stdout, result.stderr].map(|text| String::from_utf8(text).unwrap()))
     };
-    let replaces = "--listen replaces all listeners of the configuration file, also ";
-    let variable = "--listen or I2P_SOCKS_LISTEN replaces all listeners of the configuration file, also ";
-    let all = "redirect:127.0.0.1:2, dns:127.0.0.1:3, tproxy:127.0.0.1:4: what a firewall sends there is not served.";
+    let replaces = "--listen replaces all listeners of the configuration file, including ";
+    let variable =
+        "--listen or I2P_SOCKS_LISTEN replaces all listeners of the configuration file, including ";
+    let all = "redirect:127.0.0.1:2, dns:127.0.0.1:3, tproxy:127.0.0.1:4. Connections that a firewall sends there are not served.";
     for (more, set, says) in [
         (&[][..], None, None),
         (&["--listen", "127.0.0.1:9"], None, Some(format!("\nwarning: {replaces}{all}"))),
@@ -31,7 +32,7 @@ fn listeners_of_a_gateway_that_listen_replaces_are_warned_of() {
         (
             &["--listen", "redirect:127.0.0.1:2,tproxy:127.0.0.1:4"],
             None,
-            Some(format!("\nwarning: {replaces}dns:127.0.0.1:3: what")),
+            Some(format!("\nwarning: {replaces}dns:127.0.0.1:3. Connections")),
         ),
         (&["--listen", "127.0.0.1:9,redirect:127.0.0.1:2,tproxy:127.0.0.1:4,dns:127.0.0.1:3"], None, None),
         (&["-o", "tunnel.lan.listen=127.0.0.1:9"], None, None),

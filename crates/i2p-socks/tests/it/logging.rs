@@ -172,7 +172,7 @@ fn with_json_mistakes_are_objects_too() {
     assert!(stderr.starts_with("error: unexpected argument '--bogus'"), "{stderr}");
 }
 
-/// Whoever mistyped the name of an outproxy looks for a failure of the outproxy otherwise.
+/// Otherwise, a user who has mistyped the name of an outproxy would look for a failure of the outproxy.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_outproxy_whose_name_nobody_knows_is_told_from_one_that_fails() {
     let bridge = TestBridge::start().await;
