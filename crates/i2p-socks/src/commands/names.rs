@@ -13,6 +13,7 @@ use http_body_util::BodyExt;
 use i2p_address_book::BookError;
 use i2p_name::{HostName, I2pName};
 use i2p_sam::Error;
+use i2p_tunnel::NameSource as _;
 use tokio::time::timeout;
 
 use super::{
@@ -30,6 +31,7 @@ use crate::{
         client::{BookClient, STANDARD_STREAM, unexpected_reply},
         lookup::why_unknown,
         protocol::{self, BookCommand, BookReply, FeedUpdate, NameEntry},
+        well_known::WellKnownFeeds,
     },
     terminal::output::{Format, remark, wanted},
 };
@@ -139,7 +141,8 @@ pub(crate) async fn run(config: &Config, command: &NamesCommand, manner: Manner)
         NamesCommand::Subscribe { url: Some(url) } => {
             let command = BookCommand::Subscribe { url: url.clone() };
             let said = (format!("subscribed to {}", url.text()), "this subscription already exists");
-            done(&mut book, command, said, manner).await
+            done(&mut book, command, said, manner).await?;
+            remark_unknown_host(&mut book, config, url, manner).await
         }
         NamesCommand::Unsubscribe { url } => {
             let command = BookCommand::Unsubscribe { url: url.clone() };
@@ -168,6 +171,28 @@ pub(crate) async fn run(config: &Config, command: &NamesCommand, manner: Manner)
             done(&mut book, command, said, manner).await
         }
     }
+}
+
+/// Says so if only the router could know the host of a subscription: a mistyped name is then noticed here, not by feeds that never come.
+async fn remark_unknown_host(
+    book: &mut BookClient<'_>,
+    config: &Config,
+    url: &I2pUrl,
+    manner: Manner,
+) -> Result<(), CommandError> {
+    let I2pName::Host(host) = url.host() else { return Ok(()) };
+    if manner.quiet || config.names.fixed.contains_key(host) || WellKnownFeeds.find(host).is_some() {
+        return Ok(());
+    }
+    let in_book = book.run(BookCommand::Find { name: host.as_str().to_owned() }).await?;
+    if matches!(in_book, BookReply::Name(None)) {
+        remark(&format!(
+            "warning: {} is not in the address book, so this feed is read only if the router knows the name. i2p-socks names update \
+             reads it now",
+            host.as_str()
+        ));
+    }
+    Ok(())
 }
 
 /// Does this work, and says what it waits for if it is not done soon: a person would take silence for a hang.

@@ -2,7 +2,7 @@
 
 use toml::{Table, Value};
 
-use super::problem::Place;
+use super::problem::{Place, Problem};
 
 /// An entry that was set aside because of a mistake.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub(super) struct Faulty {
 pub(super) enum FaultyPart {
     /// The value of this key.
     Value(String),
+    /// An entry of the list that this key has. The others are there.
+    Entry(String),
     /// A key that does not exist. It may be one of the others, mistyped.
     UnknownKey,
     /// All of it.
@@ -28,8 +30,14 @@ pub(super) enum FaultyPart {
 }
 
 impl Faulty {
-    /// Whether a problem that follows from this key may be gone once the mistake is mended. `written`: what is set without mistakes.
-    pub(super) fn may_change(&self, place: Place, written: &Table) -> bool {
+    /// Whether a problem may be gone once the mistake is mended. `written`: what is set without mistakes.
+    pub(super) fn may_mend(&self, problem: &Problem, written: &Table) -> bool {
+        let is_of_another_entry = problem.is_of_entries && matches!(self.part, FaultyPart::Entry(_));
+        !is_of_another_entry && problem.places.iter().any(|place| self.may_change(*place, written))
+    }
+
+    /// Whether this key may have another value once the mistake is mended.
+    fn may_change(&self, place: Place, written: &Table) -> bool {
         if self.part == FaultyPart::UnknownTable {
             return !written.contains_key(place.table);
         }
@@ -37,7 +45,7 @@ impl Faulty {
             && (self.index.is_none() || place.index.is_none() || self.index == place.index);
         is_same_table
             && match &self.part {
-                FaultyPart::Value(key) => key == place.key,
+                FaultyPart::Value(key) | FaultyPart::Entry(key) => key == place.key,
                 FaultyPart::UnknownKey => !is_written(place, written),
                 FaultyPart::Table | FaultyPart::UnknownTable => true,
             }
@@ -48,6 +56,7 @@ impl Faulty {
         match &self.part {
             FaultyPart::UnknownTable => true,
             FaultyPart::Value(key) => self.table == list && key == "name",
+            FaultyPart::Entry(_) => false,
             FaultyPart::UnknownKey | FaultyPart::Table => self.table == list,
         }
     }

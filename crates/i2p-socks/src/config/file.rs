@@ -120,4 +120,37 @@ mod tests {
             assert_eq!(file.log_format(&options), format, "{text} {:?}", options.overrides);
         }
     }
+
+    /// What is found in a file with mistakes.
+    fn found_in(text: &str) -> String {
+        let file = ConfigFile { path: None, text: text.to_owned() };
+        file.load(&Options::default()).unwrap_err().to_string()
+    }
+
+    /// A bad entry hides what depends on which entries there are, and not what another entry is wrong about.
+    #[test]
+    fn other_entries_of_a_list_with_a_mistake_are_checked() {
+        for (listen, says) in [
+            ("'127.0.0.1:1', 'x', '127.0.0.1:1'", "127.0.0.1:1 is listed twice"),
+            ("'x', '0.0.0.0:1'", "0.0.0.0:1"),
+            ("'0.0.0.0:1', '0.0.0.0:1'", "0.0.0.0:1 is listed twice"),
+            ("'127.0.0.1:4480', 'x'", "overlaps with 127.0.0.1:4480"),
+        ] {
+            let said =
+                found_in(&format!("[admin]\nlisten = '127.0.0.1:4480'\n[[tunnel]]\nlisten = [{listen}]\n"));
+            assert!(said.contains("has 2 errors") && said.contains(says), "{says}:\n{said}");
+        }
+        let said =
+            found_in("[[tunnel]]\nlisten = '127.0.0.1:1'\nprotocols = ['x', 'socks4']\nauth = 'required'\n");
+        assert!(said.contains("unknown value `x`") && !said.contains("nobody could connect"), "{said}");
+    }
+
+    #[test]
+    fn a_tunnel_with_a_bad_name_is_called_by_what_resembles_it() {
+        for (name, called) in [("Web Sites", "tunnel web-sites-1: "), ("../", "tunnel number-1: ")] {
+            let text = format!("[[tunnel]]\nname = '{name}'\nlisten = '127.0.0.1:1'\nauth = 'required'\n");
+            let said = found_in(&text);
+            assert!(said.contains(called), "{called}:\n{said}");
+        }
+    }
 }

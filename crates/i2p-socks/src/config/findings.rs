@@ -70,10 +70,10 @@ impl<'a> Findings<'a> {
     /// Adds a problem, unless it may be gone once the mistakes are. Both checks of files see some problems: each is reported once.
     /// It is shown in the line of its first key, unless an option has set that. The options that set its keys are named.
     pub(crate) fn add(&mut self, problem: Problem) {
-        let Problem { mut text, places } = problem;
-        if places.iter().any(|place| self.faulty.iter().any(|faulty| faulty.may_change(*place, &self.keys))) {
+        if self.faulty.iter().any(|faulty| faulty.may_mend(&problem, &self.keys)) {
             return;
         }
+        let Problem { mut text, places, .. } = problem;
         // If several options set a key, the last one wins.
         let set_by = |place: &Place| self.overrides.iter().rev().find(|set| set.is_at(*place));
         let mut origins: Vec<_> = places.iter().filter_map(set_by).map(|set| set.origin.as_str()).collect();

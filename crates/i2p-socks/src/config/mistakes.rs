@@ -78,7 +78,7 @@ pub(super) fn read<T: DeserializeOwned>(text: &str) -> Reading<T> {
         }
         match removed {
             Some(removed) if mistakes.len() < MAX_MISTAKES => {
-                name_without(document.get_mut(), &removed);
+                name_without(document.get_mut(), written.get_ref(), &removed);
                 faulty.push(removed);
             }
             _ => break None,
@@ -91,8 +91,9 @@ pub(super) fn read<T: DeserializeOwned>(text: &str) -> Reading<T> {
 /// How serde begins to say that a key does not exist.
 pub(super) const UNKNOWN_KEY: &str = "unknown field ";
 
-/// Gives a tunnel a name in place of one with a mistake, so that it is not taken for the one without a name.
-fn name_without(document: &mut DeTable<'_>, removed: &Faulty) {
+/// Gives a tunnel a name in place of one with a mistake, so that it is not taken for the one without a name: one that resembles what is
+/// written.
+fn name_without(document: &mut DeTable<'_>, written: &DeTable<'_>, removed: &Faulty) {
     let Faulty { table: list, index: Some(index), part: FaultyPart::Value(key) } = removed else { return };
     if list != "tunnel" || key != "name" {
         return;
@@ -104,10 +105,27 @@ fn name_without(document: &mut DeTable<'_>, removed: &Faulty) {
     if let Some(tunnel) = tunnels {
         let at = tunnel.span();
         if let DeValue::Table(table) = tunnel.get_mut() {
-            insert(table, at, "name", format!("number-{}", index + 1));
+            let name = written_name(written, *index).and_then(|name| resembling(name, *index));
+            insert(table, at, "name", name.unwrap_or_else(|| format!("number-{}", index + 1)));
         }
     }
 }
+
+fn written_name<'a>(written: &'a DeTable<'_>, index: usize) -> Option<&'a str> {
+    let tunnel = written.get("tunnel")?.get_ref().as_array()?.get(index)?;
+    tunnel.get_ref().as_table()?.get("name")?.get_ref().as_str()
+}
+
+/// A valid name of a tunnel that people recognize a name in that is none. The number keeps it from being that of another one.
+fn resembling(name: &str, index: usize) -> Option<String> {
+    let letters = name.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '-' });
+    let letters: String = letters.take(MAX_RESEMBLING_CHARS).collect();
+    let name = letters.trim_matches('-').to_ascii_lowercase();
+    (!name.is_empty()).then(|| format!("{name}-{}", index + 1))
+}
+
+/// Leaves room for a number of a tunnel.
+const MAX_RESEMBLING_CHARS: usize = 24;
 
 fn insert(table: &mut DeTable<'_>, at: Range<usize>, key: &'static str, value: String) {
     table.insert(Spanned::new(at.clone(), key.into()), Spanned::new(at, DeValue::String(value.into())));
@@ -313,9 +331,16 @@ fn part_at(table: &Spanned<DeValue<'_>>, at: &Range<usize>, is_unknown: bool) ->
     let mut entries = table.get_ref().as_table().into_iter().flatten();
     match entries.find(|(key, value)| covers(key, at) || covers(value, at)) {
         Some((key, _)) if is_unknown && key.span() == *at => FaultyPart::UnknownKey,
+        Some((key, value)) if is_one_of_several(value, at) => FaultyPart::Entry(key.get_ref().to_string()),
         Some((key, _)) => FaultyPart::Value(key.get_ref().to_string()),
         None => FaultyPart::Table,
     }
+}
+
+/// Whether this value is a list of several entries, one of which is at this place of the text.
+fn is_one_of_several(value: &Spanned<DeValue<'_>>, at: &Range<usize>) -> bool {
+    let entries = value.get_ref().as_array().filter(|entries| entries.len() > 1);
+    entries.is_some_and(|entries| entries.iter().any(|entry| covers(entry, at)))
 }
 
 /// Removes the entry whose key is at this place of the text, with all that it holds: every table of a mistyped name is one mistake.

@@ -323,13 +323,11 @@ impl Config {
                 found.push(Problem::new(error, [place("unix-group")]));
             }
             let at = tunnel.addresses();
-            match tunnel.refuse_if_exposed(&at) {
-                Ok(()) => listeners.extend(at.into_iter().map(of_tunnel)),
-                Err(error) => {
-                    let places = ["listen", "open-to-others", "auth"].map(place);
-                    found.push(Problem::new(error, places));
-                }
+            if let Err(error) = tunnel.refuse_if_exposed(&at) {
+                let places = ["listen", "open-to-others", "auth"].map(place);
+                found.push(Problem::new(error, places).of_entries());
             }
+            listeners.extend(at.into_iter().map(of_tunnel));
         }
         found.extend(overlap::contradictions(&listeners, &self.admin.listen));
         found

@@ -27,7 +27,7 @@ pub(super) fn contradictions(listeners: &[TunnelListener<'_>], admin: &AdminList
         let earlier = listeners.iter().take(index).filter(|earlier| overlap(&one.at, &earlier.at));
         found.extend(earlier.map(|earlier| {
             let text = listened_on_twice(earlier, one) + &who_has_the_default(&[earlier, one]);
-            Problem::new(text, [one.place, earlier.place])
+            Problem::new(text, [one.place, earlier.place]).of_entries()
         }));
     }
     let admin = match admin {
@@ -43,7 +43,7 @@ pub(super) fn contradictions(listeners: &[TunnelListener<'_>], admin: &AdminList
         let text = format!(
             "listen under [admin] overlaps with {at}, on which a tunnel listens: choose another address or port for one of them"
         );
-        Problem::new(text, [Place::of("admin", "listen"), *place])
+        Problem::new(text, [Place::of("admin", "listen"), *place]).of_entries()
     }));
     found
 }

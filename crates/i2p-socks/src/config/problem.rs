@@ -29,6 +29,8 @@ impl Place {
 pub(crate) struct Problem {
     pub(crate) text: String,
     pub(super) places: Vec<Place>,
+    /// Whether it follows from entries of these keys: other entries of the same lists do not change it.
+    pub(super) is_of_entries: bool,
 }
 
 impl Problem {
@@ -37,6 +39,11 @@ impl Problem {
         reason = "callers have made the sentence or the error for this call"
     )]
     pub(crate) fn new(text: impl ToString, places: impl IntoIterator<Item = Place>) -> Self {
-        Self { text: text.to_string(), places: places.into_iter().collect() }
+        Self { text: text.to_string(), places: places.into_iter().collect(), is_of_entries: false }
+    }
+
+    /// The same, if it follows from entries of lists.
+    pub(super) fn of_entries(self) -> Self {
+        Self { is_of_entries: true, ..self }
     }
 }

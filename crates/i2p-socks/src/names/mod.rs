@@ -16,4 +16,4 @@ mod pages;
 pub(crate) mod protocol;
 mod schedule;
 pub(crate) mod service;
-mod well_known;
+pub(crate) mod well_known;

@@ -17,7 +17,7 @@ const HOSTS: [(&str, &str); 4] = [
 
 /// Knows the hosts of well-known feeds. Only feeds that the user subscribes to are looked up here, and no names of clients.
 #[derive(Debug)]
-pub(super) struct WellKnownFeeds;
+pub(crate) struct WellKnownFeeds;
 
 impl NameSource for WellKnownFeeds {
     fn find(&self, name: &HostName) -> Option<I2pName> {

@@ -94,6 +94,13 @@ fn check_all_commands(place: &Place) {
     let feeds = place.says(&["names", "subscribe"]);
     assert!(feeds.starts_with("http://other.i2p:81/hosts.txt  names subscribe  never read"), "{feeds}");
     place.says(&["names", "unsubscribe", "http://other.i2p:81/hosts.txt"]);
+    let b32 = one.b32().to_string();
+    for (host, is_known) in [("other.i2p", false), ("one.i2p", true), ("stats.i2p", true), (&b32, true)] {
+        let feed = format!("http://{host}/hosts.txt");
+        let said = place.remarks(&["names", "subscribe", &feed]);
+        assert_eq!(!said.contains("is not in the address book"), is_known, "{host}: {said}");
+        place.says(&["names", "unsubscribe", &feed]);
+    }
     assert_eq!(place.says(&["names", "subscribe"]), "");
     place.says(&["names", "remove", "one.i2p"]);
     place.says(&["names", "remove", "two.i2p"]);
@@ -169,13 +176,13 @@ async fn a_command_that_changes_the_book_says_what_it_has_done() {
     let bridge = TestBridge::start().await;
     let place = Place::new(&bridge);
     let (one, url, file) =
-        (destination(1).to_base64(), "http://other.i2p/hosts.txt", place.dir.path().join("out"));
+        (destination(1).to_base64(), "http://stats.i2p/hosts.txt", place.dir.path().join("out"));
     let file = text(&file);
     for (words, says) in [
         (&["names", "add", "web.i2p", &one][..], "added web.i2p\n".to_owned()),
         (&["names", "export", file], format!("wrote all names to {file}\n")),
-        (&["names", "subscribe", url], "subscribed to http://other.i2p/hosts.txt\n".to_owned()),
-        (&["names", "unsubscribe", url], "unsubscribed from http://other.i2p/hosts.txt\n".to_owned()),
+        (&["names", "subscribe", url], "subscribed to http://stats.i2p/hosts.txt\n".to_owned()),
+        (&["names", "unsubscribe", url], "unsubscribed from http://stats.i2p/hosts.txt\n".to_owned()),
         (&["names", "remove", "web.i2p"], "removed web.i2p\n".to_owned()),
     ] {
         assert_eq!(place.remarks(words), says);

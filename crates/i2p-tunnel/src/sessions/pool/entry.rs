@@ -239,7 +239,8 @@ pub struct SessionStatus {
 /// For whom a session is, without what identifies a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionOwner {
-    /// The number of the client among the clients that have sessions of this pool now, from 1. `None`: the program itself.
+    /// The number of the client among the clients that have sessions of this pool now, from 1. It stays the same for as long as a client
+    /// has one. `None`: the program itself.
     pub client: Option<usize>,
     /// The properties that keep it apart from other sessions, in the words of `isolate` in the configuration.
     pub kept_apart_by: Vec<&'static str>,

@@ -1,5 +1,6 @@
 //! A bounded pool of sessions, one for each isolation key.
 
+mod client_numbers;
 mod entry;
 mod options;
 mod room;

@@ -1,5 +1,5 @@
 use std::{
-    collections::{BTreeSet, HashMap, VecDeque},
+    collections::{HashMap, VecDeque},
     sync::{Arc, Weak},
     time::Duration,
 };
@@ -8,6 +8,7 @@ use i2p_sam::{Bridge, EarlyLosses, Identity, PrivateKey, SessionOptions, Supervi
 use tokio::{sync::Notify, time::Instant};
 
 use super::{
+    client_numbers::ClientNumbers,
     entry::{Entry, Purpose, SessionLease, SessionStatus},
     options::{NoLease, PoolOptions},
 };
@@ -51,6 +52,8 @@ pub(super) struct State {
     opened: ClientRate,
     /// The early losses of each key's sessions. A lost session that is not used is closed, and the next one must not begin at once.
     early_losses: IdentityTable<EarlyLosses>,
+    /// By which the status tells clients apart.
+    client_numbers: ClientNumbers,
 }
 
 /// The numbers of sessions that were closed because nobody has used them.
@@ -88,6 +91,7 @@ impl State {
             has_renewed: false,
             next_spare: None,
             early_losses: IdentityTable::new(MAX_IDENTITIES, EARLY_LOSSES_LIFETIME),
+            client_numbers: ClientNumbers::default(),
         }
     }
 
@@ -389,12 +393,12 @@ impl State {
         unused.min().map(|since| since + limit)
     }
 
-    pub(super) fn sessions(&self) -> Vec<SessionStatus> {
+    pub(super) fn sessions(&mut self) -> Vec<SessionStatus> {
+        self.client_numbers.update(self.entries.keys().filter_map(IsolationKey::origin).collect());
+        let number = |client| self.client_numbers.of(client);
         let replaced: Vec<_> = self.replaced.iter().filter_map(Weak::upgrade).collect();
         let mut entries: Vec<_> = self.entries.iter().collect();
         entries.sort_by_key(|(key, _)| *key);
-        let clients: BTreeSet<_> = self.entries.keys().filter_map(IsolationKey::origin).collect();
-        let number = |client| clients.iter().position(|other| *other == client).map(|at| at + 1);
         let kept = entries.iter().map(|(key, entry)| entry.status_of_key(key, key.origin().and_then(number)));
         let used = kept.chain(replaced.iter().map(|entry| entry.status()));
         used.chain(self.spares.iter().map(|entry| entry.spare_status())).collect()
