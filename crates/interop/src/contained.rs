@@ -28,15 +28,18 @@ impl Fetch {
     pub(crate) fn start(program: PathBuf, proxy: &Proxy, site: &Site) -> Self {
         let (state, url) = (proxy.state_dir().to_owned(), format!("http://{}/", site.host));
         Self(tokio::spawn(async move {
-            let mut failures = String::new();
-            for _ in 0..ATTEMPTS {
-                match timeout(ATTEMPT_TIMEOUT, page(&program, &state, &url)).await {
-                    Ok(Ok(())) => return Ok(()),
-                    Ok(Err(error)) => failures += &format!("{error:#}; "),
-                    Err(_) => failures += "no page in time; ",
+            let mut attempt = 1;
+            loop {
+                let fetched = timeout(ATTEMPT_TIMEOUT, page(&program, &state, &url)).await;
+                match fetched.unwrap_or_else(|_| Ok(Fetched::NotYet("no page in time".to_owned())))? {
+                    Fetched::Page => return Ok(()),
+                    Fetched::NotYet(why) if attempt == ATTEMPTS => bail!(why),
+                    Fetched::NotYet(why) => {
+                        println!("     contained curl: run again, since the path does not work yet ({why})");
+                    }
                 }
+                attempt += 1;
             }
-            bail!(failures)
         }))
     }
 
@@ -48,15 +51,28 @@ impl Fetch {
     }
 }
 
+/// The outcome of one run of curl.
+enum Fetched {
+    Page,
+    /// The path through I2P does not work.
+    NotYet(String),
+}
+
+/// Exit codes of curl for connections that are refused, time out, say nothing or break off (curl(1)).
+const PATH_CODES: [i32; 4] = [7, 28, 52, 56];
+
 /// Runs curl once. All runs are one identity, so that a session that is being built is not given up.
-async fn page(program: &Path, state: &Path, url: &str) -> Result<()> {
+async fn page(program: &Path, state: &Path, url: &str) -> Result<Fetched> {
     let mut exec = Command::new(program);
     exec.args(["exec", "--identity", "interop", "--state-dir"]).arg(state);
     exec.args(["--", "curl", "-sS", url]).stdin(Stdio::null()).kill_on_drop(true);
     let output = exec.output().await?;
     let errors = String::from_utf8_lossy(&output.stderr);
     ensure!(!errors.contains("no proxy is running"), "it opens sessions of its own");
+    if output.status.code().is_some_and(|code| PATH_CODES.contains(&code)) {
+        return Ok(Fetched::NotYet(errors.trim_end().to_owned()));
+    }
     let page = String::from_utf8_lossy(&output.stdout);
     ensure!(page.contains(PAGE_TEXT), "{}: {page}{errors}", output.status);
-    Ok(())
+    Ok(Fetched::Page)
 }

@@ -17,6 +17,8 @@ mod outside;
 mod pipe;
 mod relay;
 mod splice;
+#[cfg(test)]
+mod turns;
 
 use std::{collections::HashMap, io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -287,5 +289,59 @@ async fn at(time: Option<Instant>) {
     match time {
         Some(time) => sleep_until(time).await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        net::{Ipv4Addr, TcpListener},
+        pin::pin,
+    };
+
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+
+    use super::{turns::polled_once, *};
+    use crate::{link::Descriptors, packet::Unreachable};
+
+    /// A world that nobody reaches.
+    struct Nowhere;
+
+    impl Outside for Nowhere {
+        type Stream = TcpStream;
+
+        async fn dial(&self, _: SocketAddr, _: SocketAddr) -> Result<TcpStream, Refusal> {
+            std::future::pending().await
+        }
+
+        async fn resolve(&self, _: Vec<u8>, _: DnsTransport) -> Option<Vec<u8>> {
+            None
+        }
+
+        fn datagram(&self, _: Datagram, _: &Replies) -> Result<(), Unreachable> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn frames_without_a_pause_leave_others_their_turn() {
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        let (programs, device) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).unwrap();
+        let listener_v4 = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        listener_v4.set_nonblocking(true).unwrap();
+        let link = Link::from_descriptors(Descriptors { device, listener_v4, listener_v6: None }).unwrap();
+        let network = Network::new(link, Nowhere, Limits::default()).unwrap();
+        let mut running = pin!(network.run());
+        let fill = || (0..).take_while(|_| rustix::io::write(&programs, &[0]).is_ok()).count();
+        let sent = fill();
+        assert!(sent > 2 * FRAMES_PER_TURN, "{sent}");
+        let mut read = 0;
+        // The first polls come before the runtime knows of the frames.
+        while read == 0 {
+            assert!(polled_once(running.as_mut()).await.is_pending());
+            yield_now().await;
+            read = fill();
+        }
+        assert!(read < 2 * FRAMES_PER_TURN, "{read} of {sent} frames in one turn");
     }
 }

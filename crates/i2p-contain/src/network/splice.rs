@@ -196,17 +196,11 @@ async fn write_all(mut data: &[u8], to: Socket<'_>) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::{future::poll_fn, pin::pin, task::Poll};
+    use std::pin::pin;
 
     use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
-    use super::*;
-
-    /// What a future comes to when it is polled once, before others have their turn.
-    async fn polled_once<T>(future: impl Future<Output = T>) -> Poll<T> {
-        let mut future = pin!(future);
-        poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await
-    }
+    use super::{super::turns::polled_once, *};
 
     #[tokio::test]
     async fn a_bulk_transfer_leaves_others_their_turn() {
@@ -222,7 +216,7 @@ mod tests {
         far.readable().await.unwrap();
         other_near.writable().await.unwrap();
         let moving = through_pipe(&pipe, Socket::Unix(&far), Socket::Unix(&other_near));
-        assert!(polled_once(moving).await.is_pending());
+        assert!(polled_once(pin!(moving)).await.is_pending());
         other_far.readable().await.unwrap();
         let moved = other_far.try_read(&mut vec![0; sent]).unwrap();
         assert!(sent > 3 * moved, "{moved} of {sent} bytes at once");
@@ -237,7 +231,7 @@ mod tests {
         let sent = (0..).take_while(|_| rustix::io::write(&far, &[0]).is_ok()).count();
         assert!(sent > 150, "{sent}");
         near.readable().await.unwrap();
-        assert!(polled_once(discard(Socket::Unix(&near))).await.is_pending());
+        assert!(polled_once(pin!(discard(Socket::Unix(&near)))).await.is_pending());
         assert!(rustix::io::read(&near, &mut [0; 1]).is_ok(), "all was discarded at once");
     }
 }
