@@ -4,6 +4,7 @@
 
 extern crate alloc;
 
+mod command;
 mod filter;
 mod ftp;
 pub mod http;
@@ -16,6 +17,7 @@ mod output;
 mod report;
 mod rule;
 mod sasl;
+mod waiting;
 
 pub use self::{
     filter::{Filter, Protocol},

@@ -6,7 +6,7 @@
 mod replies;
 mod rules;
 
-use alloc::{collections::VecDeque, vec::Vec};
+use alloc::vec::Vec;
 use core::net::Ipv4Addr;
 
 use self::{
@@ -14,15 +14,14 @@ use self::{
     rules::{COMMANDS, Command, FEATURES, SITE_COMMANDS},
 };
 use crate::{
-    Cut, ListedRule, Next, Output, Subject,
+    Cut, ListedRule, Next, Output, Subject, command,
     line::Lines,
     rule::{Place, Side, find, listed},
+    waiting::Waiting,
 };
 
 /// RFC 959 has no limit. Names of files have up to 4096 bytes.
 const MAX_LINE_BYTES: usize = 8192;
-/// Commands that a client sends at once: those to remove many files.
-const MAX_WAITING: usize = 4096;
 
 pub(crate) fn rules() -> Vec<ListedRule> {
     let commands = listed(COMMANDS, Side::Client, Place::Command);
@@ -39,7 +38,7 @@ pub(crate) struct Ftp {
     /// The client has to wait for the answer to AUTH.
     waits: bool,
     /// The commands without an answer: whether each is AUTH.
-    waiting: VecDeque<bool>,
+    waiting: Waiting<bool>,
     replies: Replies,
 }
 
@@ -50,8 +49,7 @@ impl Default for Ftp {
             server: Lines::new(MAX_LINE_BYTES),
             is_guest: false,
             waits: false,
-            // The server greets first.
-            waiting: [false].into(),
+            waiting: Waiting::for_greeting(false),
             replies: Replies::default(),
         }
     }
@@ -68,11 +66,8 @@ impl Ftp {
                 return Err(Cut::EarlyData);
             }
             let Some(line) = self.client.next(&mut chunk)? else { return Ok(Next::Filter) };
-            if self.waiting.len() == MAX_WAITING {
-                return Err(Cut::TooManyCommands { limit: MAX_WAITING });
-            }
             self.waits = command(line, &mut self.is_guest, output);
-            self.waiting.push_back(self.waits);
+            self.waiting.expect(self.waits)?;
         }
     }
 
@@ -83,7 +78,7 @@ impl Ftp {
             if code.first() == Some(&b'1') {
                 continue;
             }
-            let is_auth = self.waiting.pop_front().unwrap_or(false);
+            let is_auth = self.waiting.answer().unwrap_or(false);
             self.waits = self.waits && !is_auth;
             if is_auth && &code == b"234" {
                 output.bytes.extend_from_slice(chunk);
@@ -94,21 +89,11 @@ impl Ftp {
     }
 }
 
-/// A word that no server knows.
-const REFUSED: &[u8] = b"REFUSED";
-
 /// Writes what a command becomes. Returns whether the client has to wait for the answer.
 fn command(line: &[u8], is_guest: &mut bool, output: &mut Output) -> bool {
     let line = without_telnet(line);
-    let end = line.iter().position(|&byte| byte == b' ').unwrap_or(line.len());
-    let (verb, words) = line.split_at(end);
+    let Some((action, verb, words)) = command::known(line, COMMANDS, output) else { return false };
     let argument = words.strip_prefix(b" ").unwrap_or(words);
-    let Some(action) = find(COMMANDS, verb).filter(|_| !line.contains(&0)) else {
-        output.removed(Subject::UnknownCommand);
-        output.line(&[REFUSED]);
-        return false;
-    };
-    let verb = verb.to_ascii_uppercase();
     match action {
         Command::Pass => output.line(&[&verb, words]),
         Command::User => {

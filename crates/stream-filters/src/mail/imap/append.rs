@@ -114,5 +114,5 @@ fn enclosed(text: &[u8], open: u8, close: u8) -> Option<(&[u8], &[u8])> {
 
 /// Whether a text is the announcement of a literal and nothing else.
 fn is_announcement(text: &[u8]) -> bool {
-    literal(text).is_some() && text.iter().rposition(|&byte| byte == b'{') == Some(0)
+    literal::announced(text).is_some() && text.iter().rposition(|&byte| byte == b'{') == Some(0)
 }

@@ -5,7 +5,7 @@ use super::{
     masked::Masked,
     rules::{COMMANDS, Command, UID_COMMANDS},
 };
-use crate::{Cut, Output, Subject, line::Lines, rule::find, sasl};
+use crate::{Cut, Output, Subject, command::REFUSED, line::Lines, rule::find, sasl};
 
 /// Clients name many messages in a line.
 const MAX_LINE_BYTES: usize = 32 * 1024;
@@ -60,7 +60,7 @@ impl Client {
             match &mut self.state {
                 State::Waits(_) if !chunk.is_empty() => return Err(Cut::EarlyData),
                 State::Literal(left) => {
-                    let bytes = take_at_most(chunk, left);
+                    let bytes = literal::take(chunk, left);
                     output.bytes.extend_from_slice(bytes);
                     if *left > 0 {
                         return Ok(());
@@ -68,7 +68,7 @@ impl Client {
                     self.state = State::Rest;
                 }
                 State::Message(left, masked) => {
-                    let bytes = take_at_most(chunk, left);
+                    let bytes = literal::take(chunk, left);
                     masked.take(bytes, output);
                     if *left > 0 {
                         return Ok(());
@@ -133,7 +133,7 @@ impl Client {
             if !line.is_empty() {
                 output.removed(Subject::Malformed);
             }
-            return match literal(line) {
+            return match literal::announced(line) {
                 Some(_) => Err(Cut::Literal),
                 None => Ok(()),
             };
@@ -150,13 +150,13 @@ impl Client {
             }
             Some(Command::Append) => {
                 if !self.append(append::Before::Command, &start, words, output)? {
-                    output.line(&[tag, b" REFUSED"]);
+                    output.line(&[tag, b" ", REFUSED]);
                 }
             }
-            _ if literal(line).is_some() => return Err(Cut::Literal),
+            _ if literal::announced(line).is_some() => return Err(Cut::Literal),
             None => {
                 output.removed(Subject::UnknownCommand);
-                output.line(&[tag, b" REFUSED"]);
+                output.line(&[tag, b" ", REFUSED]);
             }
             Some(Command::Id) => {
                 output.replaced(Subject::Program);
@@ -175,7 +175,7 @@ impl Client {
                     output.line(&[&start, b" ", &words]);
                     self.state = State::Waits(Announced::Authentication);
                 }
-                None => output.line(&[tag, b" REFUSED"]),
+                None => output.line(&[tag, b" ", REFUSED]),
             },
         }
         Ok(())
@@ -185,7 +185,7 @@ impl Client {
         match self.append {
             Some(before) => {
                 if !self.append(before, b"", line, output)? {
-                    output.line(&[b" REFUSED"]);
+                    output.line(&[b" ", REFUSED]);
                 }
             }
             None => {
@@ -205,7 +205,7 @@ impl Client {
         output: &mut Output,
     ) -> Result<bool, Cut> {
         let Some((becomes, next)) = append::line(line, before, output) else {
-            if literal(line).is_some() {
+            if literal::announced(line).is_some() {
                 return Err(Cut::Literal);
             }
             output.removed(Subject::Malformed);
@@ -220,7 +220,7 @@ impl Client {
 
     /// A line of a command ends it, or announces a literal.
     fn announce(&mut self, line: &[u8], is_message: bool) {
-        self.state = match literal(line) {
+        self.state = match literal::announced(line) {
             None => {
                 self.append = None;
                 State::Command
@@ -230,15 +230,6 @@ impl Client {
             Some((length, false)) => State::Literal(length),
         };
     }
-}
-
-/// Takes bytes out of the chunk, and counts them.
-fn take_at_most<'a>(chunk: &mut &'a [u8], left: &mut u64) -> &'a [u8] {
-    let length = usize::try_from(*left).unwrap_or(usize::MAX).min(chunk.len());
-    let (bytes, rest) = chunk.split_at(length);
-    *left -= u64::try_from(length).unwrap_or(*left);
-    *chunk = rest;
-    bytes
 }
 
 /// The tag, the command, and what follows with its blank.

@@ -5,6 +5,7 @@
 
 mod append;
 mod client;
+mod literal;
 mod masked;
 mod rules;
 mod server;
@@ -54,18 +55,4 @@ impl Imap {
         }
         Ok(Next::Filter)
     }
-}
-
-/// The length of the literal that a line announces at its end, and whether the server has to agree first.
-fn literal(line: &[u8]) -> Option<(u64, bool)> {
-    let inner = line.strip_suffix(b"}")?;
-    let start = inner.iter().rposition(|&byte| byte == b'{')?;
-    let (_, number) = inner.split_at(start + 1);
-    let (digits, waits) = match number.strip_suffix(b"+").or(number.strip_suffix(b"-")) {
-        Some(digits) => (digits, false),
-        None => (number, true),
-    };
-    let is_number = digits.iter().all(u8::is_ascii_digit);
-    let number = core::str::from_utf8(digits).ok().filter(|_| is_number)?;
-    number.parse().ok().map(|length| (length, waits))
 }

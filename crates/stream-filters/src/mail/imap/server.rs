@@ -42,7 +42,7 @@ impl Server {
     pub(super) fn next(&mut self, chunk: &mut &[u8], output: &mut Output) -> Result<Option<Answer>, Cut> {
         while !chunk.is_empty() {
             if self.literal > 0 {
-                self.pass_literal(chunk, output);
+                output.bytes.extend_from_slice(literal::take(chunk, &mut self.literal));
                 continue;
             }
             let end = chunk.iter().position(|&byte| byte == b'\n');
@@ -65,14 +65,6 @@ impl Server {
             }
         }
         Ok(None)
-    }
-
-    fn pass_literal(&mut self, chunk: &mut &[u8], output: &mut Output) {
-        let length = usize::try_from(self.literal).unwrap_or(usize::MAX).min(chunk.len());
-        let (bytes, rest) = chunk.split_at(length);
-        output.bytes.extend_from_slice(bytes);
-        self.literal -= u64::try_from(length).unwrap_or(self.literal);
-        *chunk = rest;
     }
 
     /// A line has become too long to be read. Only data may.
@@ -99,8 +91,8 @@ impl Server {
             without_capabilities(line, output);
         }
         if is_long || is_continued || is_data(line) {
-            self.literal = literal(line).map_or(0, |(length, _)| length);
-            self.is_continued = literal(line).is_some();
+            self.literal = literal::announced(line).map_or(0, |(length, _)| length);
+            self.is_continued = literal::announced(line).is_some();
             return None;
         }
         answer(line)

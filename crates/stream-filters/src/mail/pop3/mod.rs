@@ -5,23 +5,22 @@
 
 mod rules;
 
-use alloc::{collections::VecDeque, vec::Vec};
+use alloc::vec::Vec;
 
 use self::rules::{CAPABILITIES, COMMANDS, Capability, Command};
 use crate::{
-    Cut, ListedRule, Next, Output, Subject,
+    Cut, ListedRule, Next, Output, Subject, command,
     line::Lines,
     mail::dot_text::DotText,
     rule::{Place, Side, find, listed},
     sasl,
+    waiting::Waiting,
 };
 
 /// As in SMTP, the longest lines hold data of mechanisms.
 const MAX_CLIENT_LINE_BYTES: usize = 12_288;
 /// Lines of replies have 512 bytes. Some servers write more.
 const MAX_SERVER_LINE_BYTES: usize = 4096;
-/// Commands that a client sends at once: those to delete many messages.
-const MAX_WAITING: usize = 4096;
 
 pub(crate) fn rules() -> Vec<ListedRule> {
     let commands = listed(COMMANDS, Side::Client, Place::Command);
@@ -63,8 +62,7 @@ pub(crate) struct Pop3 {
     server_lines: Lines,
     client: Client,
     server: Server,
-    /// The commands without an answer.
-    waiting: VecDeque<Kind>,
+    waiting: Waiting<Kind>,
 }
 
 impl Default for Pop3 {
@@ -74,8 +72,7 @@ impl Default for Pop3 {
             server_lines: Lines::new(MAX_SERVER_LINE_BYTES),
             client: Client::Commands,
             server: Server::Reply,
-            // The server greets first.
-            waiting: [Kind::Line].into(),
+            waiting: Waiting::for_greeting(Kind::Line),
         }
     }
 }
@@ -95,10 +92,7 @@ impl Pop3 {
                 continue;
             }
             let kind = command(line, output);
-            if self.waiting.len() == MAX_WAITING {
-                return Err(Cut::TooManyCommands { limit: MAX_WAITING });
-            }
-            self.waiting.push_back(kind);
+            self.waiting.expect(kind)?;
             if matches!(kind, Kind::Authentication | Kind::StartTls) {
                 self.client = Client::Waits;
             }
@@ -134,13 +128,13 @@ impl Pop3 {
 /// Passes a line that is no part of a text, and does what it says about the command that waits.
 fn reply(
     line: &[u8],
-    waiting: &mut VecDeque<Kind>,
+    waiting: &mut Waiting<Kind>,
     client: &mut Client,
     server: &mut Server,
     output: &mut Output,
 ) -> Next {
     let status = line.split(|&byte| byte == b' ').next().unwrap_or_default();
-    let kind = waiting.front().copied().unwrap_or(Kind::Line);
+    let kind = waiting.first().unwrap_or(Kind::Line);
     // Programs compare them with and without regard to case.
     let is_ok = status.eq_ignore_ascii_case(b"+OK");
     if status == b"+" {
@@ -158,7 +152,7 @@ fn reply(
         return Next::Filter;
     }
     output.line(&[line]);
-    waiting.pop_front();
+    waiting.answer();
     match kind {
         Kind::StartTls if is_ok => return Next::Release,
         Kind::Authentication | Kind::StartTls => *client = Client::Commands,
@@ -169,20 +163,9 @@ fn reply(
     Next::Filter
 }
 
-/// A word that no server knows.
-const REFUSED: &[u8] = b"REFUSED";
-
 /// Writes what a command becomes. Returns what kind of answer it gets.
 fn command(line: &[u8], output: &mut Output) -> Kind {
-    let end = line.iter().position(|&byte| byte == b' ').unwrap_or(line.len());
-    let (verb, words) = line.split_at(end);
-    let action = find(COMMANDS, verb).filter(|_| !line.contains(&0));
-    let Some(action) = action else {
-        output.removed(Subject::UnknownCommand);
-        output.line(&[REFUSED]);
-        return Kind::Line;
-    };
-    let verb = verb.to_ascii_uppercase();
+    let Some((action, verb, words)) = command::known(line, COMMANDS, output) else { return Kind::Line };
     let count = words.split(|&byte| byte == b' ').filter(|word| !word.is_empty()).count();
     let kind = match action {
         Command::Pass => Kind::Line,
@@ -192,7 +175,7 @@ fn command(line: &[u8], output: &mut Output) -> Kind {
         Command::StartTls => Kind::StartTls,
         Command::Authenticate => {
             let Some(words) = sasl::begin(words, output) else {
-                output.line(&[REFUSED]);
+                output.line(&[command::REFUSED]);
                 return Kind::Line;
             };
             output.line(&[&verb, b" ", &words]);

@@ -15,7 +15,7 @@ use self::{
     rules::{CAPABILITIES, COMMANDS, Command, PARAMETERS},
 };
 use crate::{
-    Cut, ListedRule, Next, Output, Subject,
+    Cut, ListedRule, Next, Output, Subject, command,
     line::Lines,
     mail::{dot_text::DotText, fields::FIELDS},
     rule::{Place, Side, find, listed},
@@ -130,20 +130,10 @@ impl Smtp {
     }
 }
 
-/// A word that no server knows.
-const REFUSED: &[u8] = b"REFUSED";
-
 /// Writes what a command becomes. Returns what kind of answer it gets.
 fn command(line: &[u8], output: &mut Output) -> Result<Kind, Cut> {
-    let end = line.iter().position(|&byte| byte == b' ').unwrap_or(line.len());
-    let (verb, words) = line.split_at(end);
+    let Some((action, verb, words)) = command::known(line, COMMANDS, output) else { return Ok(Kind::Other) };
     let words = words.trim_ascii();
-    let Some(action) = find(COMMANDS, verb).filter(|_| !line.contains(&0)) else {
-        output.removed(Subject::UnknownCommand);
-        output.line(&[REFUSED]);
-        return Ok(Kind::Other);
-    };
-    let verb = verb.to_ascii_uppercase();
     match action {
         Command::Pass => output.line(&[&verb, if words.is_empty() { b"" } else { b" " }, words]),
         Command::Bare | Command::Data | Command::StartTls => {

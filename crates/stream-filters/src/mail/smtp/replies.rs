@@ -1,7 +1,5 @@
-use alloc::collections::VecDeque;
-
 use super::rules::{CAPABILITIES, Capability};
-use crate::{Cut, Output, Subject, line::Lines, rule::find, sasl};
+use crate::{Cut, Output, Subject, line::Lines, rule::find, sasl, waiting::Waiting};
 
 /// The command that a reply answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,34 +14,27 @@ pub(super) enum Kind {
 
 /// Replies have lines of 512 bytes. Some servers write more.
 const MAX_LINE_BYTES: usize = 4096;
-/// Commands that a client sends at once. Those for a message have one for each recipient.
-const MAX_WAITING: usize = 4096;
 
 /// What the server says, and which command each reply answers.
 #[derive(Debug)]
 pub(super) struct Replies {
     lines: Lines,
-    /// The commands without a reply.
-    waiting: VecDeque<Kind>,
+    waiting: Waiting<Kind>,
     /// The reply has lines that the client got.
     is_continued: bool,
 }
 
 impl Default for Replies {
     fn default() -> Self {
-        // The server greets first.
-        Self { lines: Lines::new(MAX_LINE_BYTES), waiting: [Kind::Other].into(), is_continued: false }
+        let waiting = Waiting::for_greeting(Kind::Other);
+        Self { lines: Lines::new(MAX_LINE_BYTES), waiting, is_continued: false }
     }
 }
 
 impl Replies {
     /// The client has sent a command.
     pub(super) fn expect(&mut self, kind: Kind) -> Result<(), Cut> {
-        if self.waiting.len() == MAX_WAITING {
-            return Err(Cut::TooManyCommands { limit: MAX_WAITING });
-        }
-        self.waiting.push_back(kind);
-        Ok(())
+        self.waiting.expect(kind)
     }
 
     /// Passes replies on up to the end of one. Returns which command it answers, and its code. `None` once the chunk is used up.
@@ -57,7 +48,7 @@ impl Replies {
                 output.removed(Subject::Malformed);
                 continue;
             };
-            let kind = self.waiting.front().copied().unwrap_or(Kind::Other);
+            let kind = self.waiting.first().unwrap_or(Kind::Other);
             let is_capability = kind == Kind::Hello && &code == b"250" && self.is_continued;
             let kept = if is_capability { capability(text, output) } else { Some(text.to_vec()) };
             let mark: &[u8] = if is_last { b" " } else { b"-" };
@@ -69,7 +60,7 @@ impl Replies {
             }
             self.is_continued = !is_last;
             if is_last {
-                self.waiting.pop_front();
+                self.waiting.answer();
                 return Ok(Some((kind, code)));
             }
         }
