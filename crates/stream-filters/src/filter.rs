@@ -38,7 +38,7 @@ impl Protocol {
         }
     }
 
-    /// The rules of the filter, with their reasons and an example each. What no rule names does not pass.
+    /// The rules of the filter, with their reasons and an example each. What a client says and no rule names does not pass.
     #[must_use]
     pub fn rules(self) -> Vec<ListedRule> {
         match self {
@@ -54,7 +54,8 @@ impl Protocol {
 /// A filter for one connection, for both of its directions.
 ///
 /// The caller gives it each chunk that it has read, in the order in which it reads them, and sends on what it gets in place of it. How
-/// the bytes are split into chunks does not matter. A line is held until its end has come, so a line without an end does not pass.
+/// the bytes are split into chunks does not matter. A line that is judged is held until its end has come, so one without an end does not
+/// pass. What is not judged, such as the body of a message, passes as it comes.
 /// [`Next::Release`] is for both directions.
 #[derive(Debug)]
 pub struct Filter {

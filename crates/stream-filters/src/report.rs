@@ -33,7 +33,7 @@ impl fmt::Display for Event {
 pub enum Action {
     /// The other side does not get it.
     Removed,
-    /// The other side gets the same in place of it, whoever the user is.
+    /// The other side gets a text in place of it that says nothing of the user.
     Replaced,
 }
 

@@ -134,6 +134,7 @@ const BEGINNINGS: &[(Protocol, &[(Side, &str)])] = &[
     ),
     (Protocol::Pop3, &[(Side::Client, "CAPA\r\n"), (Side::Server, "+OK hi\r\n+OK\r\n")]),
     (Protocol::Imap, &[(Side::Client, "a1 APPEND a {99999999999+}\r\n"), (Side::Server, "* SEARCH ")]),
+    (Protocol::Ftp, &[(Side::Server, "227-")]),
 ];
 
 /// Texts that say the same for ever.
@@ -144,6 +145,9 @@ const ENDLESS: &[&str] = &[
     "a\r\n",
     "250-x\r\n",
     "227 (1,2,3,4,5,6)\r\n",
+    "227-(1,2,3,4,5,6)\r\n",
+    "PING :a\r\n",
+    "a1 APPEND a (",
     "References: <a@b.i2p>\r\n <c@d.i2p>\r\n",
     " x\r\n",
     "RSET\r\n",

@@ -15,7 +15,7 @@ pub(super) enum FromClient {
     Pong,
     /// All leave with the same words.
     Quit,
-    /// Likewise; the channel stays.
+    /// All leave with the same words. The channel stays.
     Part,
     /// The text is looked at.
     Text {
@@ -82,7 +82,7 @@ pub(super) const CLIENT: &[Entry<FromClient>] = &[
     Entry::new(
         C::Part,
         &["PART", "CYCLE", "FPART"],
-        "Likewise.",
+        "Programs fill in their name and version. All users leave a channel with the same word.",
         ["PART #c :WeeChat 4.4.2", "PART #c :leaving"],
     ),
     Entry::new(
@@ -94,14 +94,14 @@ pub(super) const CLIENT: &[Entry<FromClient>] = &[
     Entry::new(
         C::Text { is_notice: true },
         &["NOTICE"],
-        "Likewise: answers to CTCP are notices.",
+        "Programs answer CTCP with notices, which name the program, the time and the user. Words pass.",
         ["NOTICE bob :\u{1}VERSION irssi 1.4.5 Linux x86_64\u{1}", ""],
     ),
     Entry::new(
         C::TagMessage,
         &["TAGMSG"],
         "Reactions and replies pass; when a person types does not.",
-        ["TAGMSG #c", ""],
+        ["@+typing=active TAGMSG #c", ""],
     ),
     Entry::new(
         C::Authenticate,
@@ -238,7 +238,7 @@ pub(super) const SERVER: &[Entry<FromServer>] = &[
     Entry::new(
         S::Text { is_notice: true },
         &["NOTICE"],
-        "Likewise.",
+        "mIRC says in words that it offers a file, and from which address. Answers to CTCP do not pass either: no question of the client did.",
         [":bob!u@h NOTICE anon :DCC Send file (192.0.2.1)", ""],
     ),
     Entry::new(
@@ -297,7 +297,7 @@ pub(super) const SERVER: &[Entry<FromServer>] = &[
             "KNOCK",
             "SILENCE",
         ],
-        "Likewise. Java I2P's filter drops them: there, invitations vanish.",
+        "What happens on the network. Java I2P's filter drops them: there, invitations vanish.",
         "INVITE anon :#c",
     ),
 ];
@@ -306,7 +306,12 @@ pub(super) const SERVER: &[Entry<FromServer>] = &[
 pub(super) const TAGS: &[Entry<()>] = &[
     Entry::same((), &["label"], "The client recognises the answer by it.", "@label=a WHO #c"),
     Entry::same((), &["batch"], "It groups lines.", "@batch=1 PRIVMSG #c :hi"),
-    Entry::same((), &["draft/multiline-concat"], "Likewise.", "@draft/multiline-concat PRIVMSG #c :hi"),
+    Entry::same(
+        (),
+        &["draft/multiline-concat"],
+        "It joins lines of one message.",
+        "@draft/multiline-concat PRIVMSG #c :hi",
+    ),
     Entry::same(
         (),
         &[

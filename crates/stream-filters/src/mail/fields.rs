@@ -39,7 +39,7 @@ pub(super) const FIELDS: &[Entry<Field>] = &[
     Entry::same(
         Field::Pass,
         &["Resent-From", "Resent-To", "Resent-Cc", "Resent-Bcc"],
-        "Likewise.",
+        "The person chooses to whom a message is sent on.",
         "Resent-From: anon@mail.i2p",
     ),
     Entry::new(

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use stream_filters::{Cut, Event, Filter, ListedRule, Next, Output, Place, Protocol, Side, Subject};
 
-use crate::session::{Words, client, run, server};
+use crate::session::{Outcome, Words, client, run, server};
 
 const README: &str = include_str!("../../README.md");
 
@@ -67,23 +67,42 @@ fn frame(protocol: Protocol, rule: &ListedRule) -> Frame {
     }
 }
 
+/// What the filter does with the example of a rule, by another of its names.
+fn outcome_of(protocol: Protocol, rule: &ListedRule, name: &str) -> Outcome {
+    let Frame { before, after, output_before, output_after } = frame(protocol, rule);
+    let mut words = before.clone();
+    words.push((rule.from, (with_name(rule.rule.example, rule, name) + after).into_bytes()));
+    let mut outcome = run(protocol, &words);
+    outcome.events.drain(..run(protocol, &before).events.len());
+    for got in [&mut outcome.to_server, &mut outcome.to_client] {
+        let inner = got
+            .strip_prefix(output_before.as_bytes())
+            .and_then(|got| got.strip_suffix(output_after.as_bytes()));
+        *got = inner.unwrap_or_default().to_vec();
+    }
+    outcome
+}
+
 #[test]
 fn every_rule_does_what_its_example_says() {
     for (protocol, rule) in
         Protocol::ALL.iter().flat_map(|all| all.rules().into_iter().map(|rule| (*all, rule)))
     {
         for name in rule.rule.names {
-            let frame = frame(protocol, &rule);
-            let example = with_name(rule.rule.example, &rule, name);
             let mut expected = with_name(rule.rule.becomes, &rule, name);
             if !expected.is_empty() {
                 expected += "\r\n";
             }
-            let mut words = frame.before;
-            words.push((rule.from, format!("{example}{}", frame.after).into_bytes()));
-            let outcome = run(protocol, &words);
+            let outcome = outcome_of(protocol, &rule, name);
             let got = if rule.from == Side::Client { outcome.server_text() } else { outcome.client_text() };
-            assert_eq!(got, frame.output_before.to_owned() + &expected + frame.output_after, "{example}");
+            assert_eq!(got, expected, "{name}");
+            let passes = rule.rule.becomes == rule.rule.example;
+            assert_eq!(
+                outcome.events.is_empty() && outcome.end.is_ok(),
+                passes,
+                "{name}: {:?}",
+                outcome.events
+            );
         }
     }
 }
@@ -102,20 +121,40 @@ fn a_word_has_one_rule() {
     }
 }
 
+/// What the filter reports of the example of a rule.
+fn reported(protocol: Protocol, rule: &ListedRule) -> String {
+    let Outcome { events, end, .. } = outcome_of(protocol, rule, rule.rule.names[0]);
+    match end {
+        Ok(_) => {
+            let mut events: Vec<_> = events.iter().map(Event::to_string).collect();
+            events.dedup();
+            events.join("; ")
+        }
+        Err(_) => "cut".to_owned(),
+    }
+}
+
 /// A table of the README: a row for each rule.
 fn table(protocol: Protocol) -> String {
     let code = |text: &str| format!("`{}`", text.replace('\u{1}', "\\x01").replace("\r\n", "\\r\\n"));
-    let rows = protocol.rules().into_iter().map(|ListedRule { from, place, rule }| {
-        let place = format!("{from:?}, {place:?}").to_lowercase();
+    let rows = protocol.rules().into_iter().map(|ListedRule { from, place: of, rule }| {
+        let place = format!("{from:?}, {of:?}").to_lowercase();
         let becomes = match rule.becomes {
             "" => "nothing".to_owned(),
             same if same == rule.example => "the same".to_owned(),
             other => code(other),
         };
         let names: Vec<_> = rule.names.iter().map(|name| code(name)).collect();
-        format!("| {place} | {} | {} | {becomes} | {} |\n", names.join(" "), code(rule.example), rule.reason)
+        let listed = ListedRule { from, place: of, rule };
+        format!(
+            "| {place} | {} | {} | {becomes} | {} | {} |\n",
+            names.join(" "),
+            code(rule.example),
+            reported(protocol, &listed),
+            rule.reason
+        )
     });
-    let head = "| from | word | for example | becomes | why |\n|---|---|---|---|---|\n";
+    let head = "| from | word | for example | becomes | event | why |\n|---|---|---|---|---|---|\n";
     head.to_owned() + &rows.collect::<String>()
 }
 
@@ -150,5 +189,21 @@ fn a_client_that_speaks_tls_is_cut() {
             assert_eq!(filter.server(b"hello\r\n", &mut output), Err(Cut::Tls), "{protocol:?}");
         }
         assert_eq!(output, Output::default());
+    }
+}
+
+#[test]
+fn a_cut_keeps_what_passed_before_it_and_ends_both_directions() {
+    for protocol in Protocol::ALL {
+        let mut filter = Filter::new(*protocol);
+        let mut output = Output::default();
+        let said = [&b"QUIT\r\na1 NOOP\r\n"[..], &[b'x'; 40_000]].concat();
+        let cut = filter.client(&said, &mut output).unwrap_err();
+        assert!(matches!(cut, Cut::LineTooLong { .. }), "{protocol:?}");
+        let passed = output.clone();
+        assert!(passed.bytes.ends_with(b"\r\n"), "{protocol:?}");
+        assert_eq!(filter.client(b"\r\nQUIT\r\na1 NOOP\r\n", &mut output), Err(cut), "{protocol:?}");
+        assert_eq!(filter.server(b"250 ok\r\n", &mut output), Err(cut), "{protocol:?}");
+        assert_eq!(output, passed, "{protocol:?}");
     }
 }

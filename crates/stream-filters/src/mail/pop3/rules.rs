@@ -56,9 +56,14 @@ pub(super) const COMMANDS: &[Entry<Command>] = &[
         "It says nothing about the one who reads.",
         "DELE 1",
     ),
-    Entry::same(Command::Text { most_words: 0 }, &["LIST", "UIDL"], "Likewise.", "LIST"),
-    Entry::same(Command::Text { most_words: 1 }, &["RETR"], "Likewise.", "RETR 1"),
-    Entry::same(Command::Text { most_words: 2 }, &["TOP"], "Likewise.", "TOP 1 0"),
+    Entry::same(Command::Text { most_words: 0 }, &["LIST", "UIDL"], "A question about the messages.", "LIST"),
+    Entry::same(Command::Text { most_words: 1 }, &["RETR"], "It names a message by its number.", "RETR 1"),
+    Entry::same(
+        Command::Text { most_words: 2 },
+        &["TOP"],
+        "It names a message and a number of lines.",
+        "TOP 1 0",
+    ),
 ];
 
 /// The capabilities of the server.

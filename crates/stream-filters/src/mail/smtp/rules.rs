@@ -49,7 +49,7 @@ pub(super) const COMMANDS: &[Entry<Command>] = &[
     Entry::new(
         Command::Envelope,
         &["RCPT"],
-        "Likewise.",
+        "The address is the person's. ORCPT names the address to which the client was told to send.",
         ["RCPT TO:<bob@mail.i2p> ORCPT=rfc822;bob@laptop", "RCPT TO:<bob@mail.i2p>"],
     ),
     Entry::same(
