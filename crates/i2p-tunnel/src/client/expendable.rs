@@ -16,6 +16,7 @@ pub(super) struct ExpendableConnections {
     /// The number of the next one.
     next: u64,
     all: BTreeMap<u64, Expendable>,
+    /// Of clients, and of their groups.
     of_client: HashMap<ClientOrigin, BTreeSet<u64>>,
     of_tunnel: HashMap<Arc<str>, BTreeSet<u64>>,
 }
@@ -31,7 +32,9 @@ impl ExpendableConnections {
     /// Adds a connection, and returns its number. Numbers are never 0.
     pub(super) fn add(&mut self, connection: Expendable) -> u64 {
         self.next += 1;
-        self.of_client.entry(connection.client).or_default().insert(self.next);
+        for client in connection.client.holders() {
+            self.of_client.entry(client).or_default().insert(self.next);
+        }
         self.of_tunnel.entry(Arc::clone(&connection.tunnel)).or_default().insert(self.next);
         self.all.insert(self.next, connection);
         self.next
@@ -40,7 +43,9 @@ impl ExpendableConnections {
     /// Removes a connection. Returns `None` if it was removed before.
     pub(super) fn remove(&mut self, number: u64) -> Option<Expendable> {
         let connection = self.all.remove(&number)?;
-        remove_number(&mut self.of_client, &connection.client, number);
+        for client in connection.client.holders() {
+            remove_number(&mut self.of_client, &client, number);
+        }
         remove_number(&mut self.of_tunnel, &connection.tunnel, number);
         Some(connection)
     }
@@ -54,7 +59,7 @@ impl ExpendableConnections {
         self.all.keys().copied()
     }
 
-    /// The numbers of a client's, the oldest first.
+    /// The numbers of a client's or of a group's, the oldest first.
     pub(super) fn own(&self, client: ClientOrigin) -> impl Iterator<Item = u64> {
         self.of_client.get(&client).into_iter().flatten().copied()
     }

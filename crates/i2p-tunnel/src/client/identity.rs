@@ -1,5 +1,5 @@
 use std::{
-    fmt,
+    fmt, iter,
     net::{IpAddr, Ipv4Addr},
     sync::Arc,
 };
@@ -73,8 +73,8 @@ impl fmt::Display for ClientAddress {
 
 /// The client that a share of a limited resource belongs to: an IPv4 address, the /64 network of an IPv6 address, since a single
 /// machine usually has a whole one, or a user of this machine, by TCP as well as by Unix sockets. A contained program is a client of
-/// its own: what it takes is not taken from its user. Since a user can start any number of them, all together have no more than a
-/// share, either.
+/// its own: what it takes is not taken from its user. All of them together have no more than one
+/// share, either: a user can start any number of them.
 ///
 /// What a client can choose does not count: credentials, the listener, and on this machine the address, of which loopback has 16
 /// million. `Debug` never identifies the client.
@@ -90,15 +90,47 @@ enum Origin {
     User(u32),
     /// The program that a process contains.
     Contained(u32),
+    /// All contained programs together.
+    ContainedPrograms,
     /// Everybody on this machine whose user the kernel does not tell.
     ThisMachine,
 }
 
 impl ClientOrigin {
-    /// Whether this is one of the contained programs, which have a share together.
-    pub(super) fn is_contained(self) -> bool {
-        matches!(self.0, Origin::Contained(_))
+    /// The client that has the share which it gets a part of: all contained programs together. Other clients are groups of one.
+    pub(crate) fn group(self) -> Self {
+        match self.0 {
+            Origin::Contained(_) => Self(Origin::ContainedPrograms),
+            _ => self,
+        }
     }
+
+    /// Whether other clients are in its group.
+    pub(super) fn is_one_of_several(self) -> bool {
+        self.group() != self
+    }
+
+    /// The holders of what it holds: its group, and itself if others are in the group.
+    pub(super) fn holders(self) -> impl Iterator<Item = Self> {
+        iter::once(self.group()).chain(self.is_one_of_several().then_some(self))
+    }
+
+    /// Whether it is a contained program that has ended for good. Its process has the connections to the proxy.
+    pub(super) fn has_ended(self) -> bool {
+        matches!(self.0, Origin::Contained(process) if is_gone(process))
+    }
+}
+
+/// Whether there is no such process. `false` if that is not known. A number that has been given to another process is in use.
+#[cfg(target_os = "linux")]
+fn is_gone(process: u32) -> bool {
+    let process = i32::try_from(process).ok().and_then(rustix::process::Pid::from_raw);
+    process.is_some_and(|process| rustix::process::test_kill_process(process) == Err(rustix::io::Errno::SRCH))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn is_gone(_: u32) -> bool {
+    false
 }
 
 impl From<ClientAddress> for ClientOrigin {
@@ -229,6 +261,31 @@ impl fmt::Debug for Client {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn contained_programs_are_in_one_group_and_others_in_their_own() {
+        let group = |address| ClientOrigin::from(address).group();
+        assert_eq!(group(ClientAddress::Contained(1)), group(ClientAddress::Contained(2)));
+        assert_ne!(group(ClientAddress::User(1)), group(ClientAddress::User(2)));
+        assert_ne!(group(ClientAddress::Contained(1)), group(ClientAddress::User(1)));
+        assert_eq!(group(ClientAddress::User(1)), ClientAddress::User(1).into());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_contained_program_has_ended_once_its_process_is_gone() {
+        let has_ended = |process| ClientOrigin::from(ClientAddress::Contained(process)).has_ended();
+        let mut child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+        assert!(!has_ended(child.id()));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(has_ended(child.id()));
+        for (process, what) in [(std::process::id(), "this one"), (1, "of another user"), (0, "unknown")] {
+            assert!(!has_ended(process), "{what}");
+        }
+        let user = ClientOrigin::from(ClientAddress::User(child.id()));
+        assert!(!user.has_ended(), "a user is no process");
+    }
 
     #[test]
     fn what_a_client_can_choose_is_not_its_origin() {

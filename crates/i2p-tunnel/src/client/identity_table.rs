@@ -80,13 +80,14 @@ impl<V: Default> IdentityTable<V> {
 
 /// Removes identities of a full table, so many at once that the search is not repeated for each new one.
 fn make_room<V>(slots: &mut HashMap<IsolationKey, Slot<V>>) {
+    let group = |key: &IsolationKey| key.origin().map(ClientOrigin::group);
     let mut counts: HashMap<Option<ClientOrigin>, usize> = HashMap::new();
     for key in slots.keys() {
-        *counts.entry(key.origin()).or_default() += 1;
+        *counts.entry(group(key)).or_default() += 1;
     }
     let part = (slots.len() / SMALL_PART).max(1);
     let largest = counts.into_iter().max_by_key(|(_, count)| *count).filter(|(_, count)| *count > part);
-    let is_of = |key: &IsolationKey| largest.is_none_or(|(client, _)| key.origin() == client);
+    let is_of = |key: &IsolationKey| largest.is_none_or(|(client, _)| group(key) == client);
     let count = largest.map_or(part, |(_, count)| count.div_ceil(2));
     let mut oldest: Vec<_> =
         slots.iter().filter(|(key, _)| is_of(key)).map(|(key, slot)| (slot.used, key.clone())).collect();
@@ -163,6 +164,26 @@ mod tests {
             }
             assert!(others.iter().all(|key| visit(&table, key)), "others keep theirs");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn contained_programs_displace_their_own_identities() {
+        let run = |process| {
+            let client = Client {
+                address: ClientAddress::Contained(process),
+                listener: "a".into(),
+                protocol: ClientProtocol::Socks5,
+                credentials: ClientCredentials::Run(b"a".into(), process.to_be_bytes().into()),
+            };
+            IsolationKey::of_client(Isolate::default(), None, &client)
+        };
+        let table = IdentityTable::new(64, Duration::from_secs(60));
+        assert!(!visit(&table, &key(1, 0)) && !visit(&table, &key(1, 1)));
+        for process in 0..1000 {
+            tokio::time::advance(Duration::from_millis(1)).await;
+            assert!(!visit(&table, &run(process)));
+        }
+        assert!(visit(&table, &key(1, 0)) && visit(&table, &key(1, 1)), "others keep theirs");
     }
 
     #[tokio::test(start_paused = true)]

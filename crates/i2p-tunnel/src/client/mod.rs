@@ -33,6 +33,6 @@ pub(crate) use self::{
     admission::Admitted,
     identity_table::IdentityTable,
     rate::ClientRate,
-    shares::{HeldSession, has_its_share, held_by, others_unused_to_close, own_unused_to_close},
+    shares::{FullShare, HeldSession, full_share, holds_all, others_unused_to_close, own_unused_to_close},
     users::Verdict,
 };

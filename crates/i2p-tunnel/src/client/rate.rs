@@ -1,4 +1,4 @@
-use std::{collections::HashMap, num::NonZeroUsize, time::Duration};
+use std::{collections::HashMap, iter, num::NonZeroUsize, time::Duration};
 
 use tokio::time::Instant;
 
@@ -13,12 +13,13 @@ const MIN_SESSIONS_PER_MINUTE: usize = 8;
 /// The sessions that a client can open in quick succession, as a multiple of those in a minute.
 const BURST_MINUTES: usize = 2;
 
-/// Limits how often each client may do something that costs: `burst` times at once, and then once every `interval`.
+/// Limits how often each client may do something that costs: `burst` times at once, and then once every `interval`. Contained programs
+/// may do it as often together, and each of them three quarters as often.
 pub(crate) struct ClientRate {
     burst: u32,
     interval: Duration,
-    /// When each client's use will be forgotten: one `interval` after the other for each use (a token bucket in its form as a
-    /// generic cell rate algorithm).
+    /// When the use of each client and of each group will be forgotten: one interval after the other for each use (a token bucket in
+    /// its form as a generic cell rate algorithm).
     forgotten_at: HashMap<Option<ClientOrigin>, Instant>,
 }
 
@@ -37,24 +38,34 @@ impl ClientRate {
 
     /// When the client may do it next. That may be in the past.
     pub(crate) fn next(&self, client: Option<ClientOrigin>) -> Option<Instant> {
-        self.forgotten_at.get(&client)?.checked_sub(self.interval * self.burst.saturating_sub(1))
+        let next = |user| {
+            let (burst, interval) = self.limits_of(user);
+            self.forgotten_at.get(&user)?.checked_sub(interval * burst.saturating_sub(1))
+        };
+        users(client).filter_map(next).max()
     }
 
     /// Records that the client does it.
     pub(crate) fn record(&mut self, client: Option<ClientOrigin>, now: Instant) {
-        if self.forgotten_at.len() >= MAX_CLIENTS && !self.forgotten_at.contains_key(&client) {
-            self.make_room(now);
+        for user in users(client) {
+            if self.forgotten_at.len() >= MAX_CLIENTS && !self.forgotten_at.contains_key(&user) {
+                self.make_room(now);
+            }
+            let (_, interval) = self.limits_of(user);
+            let at = self.forgotten_at.entry(user).or_insert(now);
+            *at = (*at).max(now) + interval;
         }
-        let at = self.forgotten_at.entry(client).or_insert(now);
-        *at = (*at).max(now) + self.interval;
     }
 
     /// Takes back what was recorded once, because it has cost nothing.
     pub(crate) fn give_back(&mut self, client: Option<ClientOrigin>) {
-        let Some(at) = self.forgotten_at.get_mut(&client) else { return };
-        match at.checked_sub(self.interval) {
-            Some(earlier) => *at = earlier,
-            None => drop(self.forgotten_at.remove(&client)),
+        for user in users(client) {
+            let (_, interval) = self.limits_of(user);
+            let Some(at) = self.forgotten_at.get_mut(&user) else { continue };
+            match at.checked_sub(interval) {
+                Some(earlier) => *at = earlier,
+                None => drop(self.forgotten_at.remove(&user)),
+            }
         }
     }
 
@@ -63,16 +74,30 @@ impl ClientRate {
         self.forgotten_at = HashMap::new();
     }
 
+    /// The burst and the interval. A client that is not alone in its group leaves a quarter to the others.
+    fn limits_of(&self, user: Option<ClientOrigin>) -> (u32, Duration) {
+        match user.is_some_and(ClientOrigin::is_one_of_several) {
+            true => (self.burst - self.burst / 4, self.interval + self.interval / 3),
+            false => (self.burst, self.interval),
+        }
+    }
+
     fn make_room(&mut self, now: Instant) {
         self.forgotten_at.retain(|_, at| *at > now);
         if self.forgotten_at.len() < MAX_CLIENTS {
             return;
         }
-        let first = self.forgotten_at.iter().min_by_key(|(_, at)| **at).map(|(client, _)| *client);
+        let first = self.forgotten_at.iter().min_by_key(|(_, at)| **at).map(|(user, _)| *user);
         if let Some(first) = first {
             self.forgotten_at.remove(&first);
         }
     }
+}
+
+/// Those whose use a client's use is: its group, and itself if others are in the group.
+fn users(client: Option<ClientOrigin>) -> impl Iterator<Item = Option<ClientOrigin>> {
+    let member = client.filter(|client| client.is_one_of_several());
+    iter::once(client.map(ClientOrigin::group)).chain(member.map(Some))
 }
 
 #[cfg(test)]
@@ -114,6 +139,26 @@ mod tests {
         rate.reset();
         rate.give_back(client(1));
         assert_eq!(times(&mut rate, 1, begin, begin), 4);
+    }
+
+    #[test]
+    fn contained_programs_have_the_rate_of_one_client_and_one_of_them_leaves_some() {
+        let run = |process| Some(ClientAddress::Contained(process).into());
+        let (mut rate, begin) = (ClientRate::new(8, INTERVAL), Instant::now() + INTERVAL * 20);
+        let may = |rate: &ClientRate, process| rate.next(run(process)).is_none_or(|at| at <= begin);
+        let mut times = [0; 3];
+        for (process, times) in (0..).zip(&mut times) {
+            while may(&rate, process) {
+                rate.record(run(process), begin);
+                *times += 1;
+            }
+        }
+        assert_eq!(times, [6, 2, 0]);
+        assert!(rate.next(client(1)).is_none(), "others have a rate of their own");
+        rate.give_back(run(0));
+        assert!(may(&rate, 0) && may(&rate, 2));
+        rate.record(run(2), begin);
+        assert!(!may(&rate, 0) && !may(&rate, 2));
     }
 
     #[test]

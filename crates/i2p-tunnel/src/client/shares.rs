@@ -1,31 +1,37 @@
 //! Fair shares: how much of a limited resource one client gets while others may need some of it too.
 //!
 //! Nothing that is in use is ever taken from a client, since its streams would break. So room for others is kept beforehand: a
-//! client gets no more than three quarters of what all others leave, of connections as well as of sessions.
+//! client gets no more than three quarters of what all others leave, of connections as well as of sessions. Contained programs have
+//! such a share together, and each of them gets no more than three quarters of what the others leave of it.
 //!
 //! A session that is not in use can be closed for another one. It does not count against others, and the client that needs a session
 //! closes its own first.
 
-use std::{collections::HashMap, time::Duration};
+use std::{cmp::Reverse, collections::HashMap, time::Duration};
 
 use tokio::time::Instant;
 
 use super::identity::ClientOrigin;
 
-/// How many times as much as is free a client may hold: 3 is three quarters of what all others leave.
-const HELD_PER_FREE: usize = 3;
+/// One of this many parts of what others leave is kept back: a client gets the other three quarters.
+const PARTS: usize = 4;
 
 /// How long an unused session is kept for its client, which may be between two requests, while a client that holds as many or more
 /// asks for another one.
 const KEPT_UNUSED: Duration = Duration::from_secs(5 * 60);
 
+/// The share of a client that holds `held` things while `free` are left. The last one that is left is not kept back.
+fn share(held: usize, free: usize) -> usize {
+    let all = held.saturating_add(free.max(1));
+    all - all / PARTS
+}
+
 /// How many things of one kind each client holds.
 #[derive(Default)]
 pub(super) struct Holdings {
     total: usize,
-    /// Those of contained programs.
-    contained: usize,
-    clients: HashMap<ClientOrigin, usize>,
+    /// Of clients, and of their groups.
+    held: HashMap<ClientOrigin, usize>,
 }
 
 impl Holdings {
@@ -33,46 +39,53 @@ impl Holdings {
         self.total
     }
 
-    pub(super) fn of(&self, client: ClientOrigin) -> usize {
-        self.clients.get(&client).copied().unwrap_or_default()
+    /// How many a client or a group holds.
+    pub(super) fn of(&self, holder: ClientOrigin) -> usize {
+        self.held.get(&holder).copied().unwrap_or_default()
     }
 
-    /// Whether one more leaves enough to others, if there can be `limit` in total and there is room for one more.
-    pub(super) fn leave_room_for_others(&self, client: ClientOrigin, limit: usize) -> bool {
-        let free = limit.saturating_sub(self.total);
-        is_within_share(self.of(client), free)
-            && (!client.is_contained() || is_within_share(self.contained, free))
+    /// The share of a client's group, if there can be `limit` in total and there is room for one more.
+    pub(super) fn share_of_group(&self, client: ClientOrigin, limit: usize) -> usize {
+        share(self.of(client.group()), limit.saturating_sub(self.total))
+    }
+
+    /// Whether a client may have one more if its group may have `most`, and there is room for one more.
+    pub(super) fn allow_one_more(&self, client: ClientOrigin, most: usize) -> bool {
+        self.of(client.group()) < most && self.leave_room_in_group(client, most)
+    }
+
+    /// Whether one more for a client leaves enough to others in its group, if the group may have `most`.
+    pub(super) fn leave_room_in_group(&self, client: ClientOrigin, most: usize) -> bool {
+        let (held, free) = (self.of(client), most.saturating_sub(self.of(client.group())));
+        !client.is_one_of_several() || held < share(held, free)
     }
 
     pub(super) fn add(&mut self, client: ClientOrigin) {
         self.total += 1;
-        self.contained += usize::from(client.is_contained());
-        *self.clients.entry(client).or_default() += 1;
+        for holder in client.holders() {
+            *self.held.entry(holder).or_default() += 1;
+        }
     }
 
     /// Removes one. Nothing is kept of a client that holds none.
     pub(super) fn remove(&mut self, client: ClientOrigin) {
-        let Some(held) = self.clients.get_mut(&client) else { return };
         self.total -= 1;
-        self.contained -= usize::from(client.is_contained());
-        *held -= 1;
-        if *held == 0 {
-            self.clients.remove(&client);
+        for holder in client.holders() {
+            let Some(held) = self.held.get_mut(&holder) else { continue };
+            *held -= 1;
+            if *held == 0 {
+                self.held.remove(&holder);
+            }
         }
-        if self.clients.is_empty() {
-            self.clients.shrink_to_fit();
+        if self.held.is_empty() {
+            self.held.shrink_to_fit();
         }
     }
 
     #[cfg(test)]
     pub(super) fn capacity(&self) -> usize {
-        self.clients.capacity()
+        self.held.capacity()
     }
-}
-
-/// Whether a client that holds `held` things may have one more, if `free` are left. The last one that is left is not kept back.
-fn is_within_share(held: usize, free: usize) -> bool {
-    held < HELD_PER_FREE.saturating_mul(free.max(1))
 }
 
 /// A session of a pool.
@@ -82,61 +95,108 @@ pub(crate) struct HeldSession {
     pub(crate) holder: Option<ClientOrigin>,
     /// Since when it is unused. `None`: it is in use.
     pub(crate) unused_since: Option<Instant>,
+    /// Whether it is unused and its holder never comes back.
+    is_abandoned: bool,
 }
 
-/// Whether a client has its share of at most `max` sessions, or contained programs have theirs together and it is one of them. Unused
-/// sessions of others count as free.
-pub(crate) fn has_its_share(all: &[HeldSession], client: Option<ClientOrigin>, max: usize) -> bool {
-    have_a_share(all, |holder| holder == client, max)
-        || (is_contained(client) && have_a_share(all, is_contained, max))
+impl HeldSession {
+    pub(crate) fn new(holder: Option<ClientOrigin>, unused_since: Option<Instant>) -> Self {
+        let is_abandoned = unused_since.is_some() && holder.is_some_and(ClientOrigin::has_ended);
+        Self { holder, unused_since, is_abandoned }
+    }
+
+    /// Whether it belongs to a client, or to a client of a group.
+    fn is_of(&self, holder: Option<ClientOrigin>) -> bool {
+        self.holder == holder || self.holder.map(ClientOrigin::group) == holder
+    }
 }
 
-/// Whether this is one of the contained programs.
-fn is_contained(client: Option<ClientOrigin>) -> bool {
-    client.is_some_and(ClientOrigin::is_contained)
+/// The share that keeps a client from one more session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FullShare {
+    /// The client's part of its group's share.
+    OfClient,
+    /// The share of its group.
+    OfGroup,
 }
 
-/// Whether these holders have a share together.
-fn have_a_share(all: &[HeldSession], is_one: impl Fn(Option<ClientOrigin>) -> bool, max: usize) -> bool {
-    let own = all.iter().filter(|session| is_one(session.holder)).count();
-    let taken = all.iter().filter(|session| is_one(session.holder) || session.unused_since.is_none()).count();
-    !is_within_share(own, max.saturating_sub(taken))
+/// The share that keeps a client from one more of at most `max` sessions. Unused sessions of others count as free.
+pub(crate) fn full_share(all: &[HeldSession], client: Option<ClientOrigin>, max: usize) -> Option<FullShare> {
+    let group = client.map(ClientOrigin::group);
+    let of_group: Vec<_> = all.iter().copied().filter(|session| session.is_of(group)).collect();
+    let most = share_of(all, group, max);
+    if client != group && held_by(all, client) >= share_of(&of_group, client, most) {
+        return Some(FullShare::OfClient);
+    }
+    (of_group.len() >= most).then_some(FullShare::OfGroup)
 }
 
-/// The number of sessions that a client holds.
-pub(crate) fn held_by(all: &[HeldSession], client: Option<ClientOrigin>) -> usize {
-    all.iter().filter(|session| session.holder == client).count()
+/// The share that a client or a group has of at most `max` sessions.
+fn share_of(all: &[HeldSession], holder: Option<ClientOrigin>, max: usize) -> usize {
+    let is_taken = |session: &&HeldSession| session.is_of(holder) || session.unused_since.is_none();
+    share(held_by(all, holder), max.saturating_sub(all.iter().filter(is_taken).count()))
 }
 
-/// Chooses the unused session to close for `client`, by its place in `all`. Its own go first, and of those the one that has been unused
-/// for longest. A contained program then takes that of another one: they have a share together, and those that have ended never use
-/// theirs again.
+/// The number of sessions that a client or a group holds.
+fn held_by(all: &[HeldSession], holder: Option<ClientOrigin>) -> usize {
+    all.iter().filter(|session| session.is_of(holder)).count()
+}
+
+/// Whether the group of a client holds all sessions.
+pub(crate) fn holds_all(all: &[HeldSession], client: Option<ClientOrigin>) -> bool {
+    held_by(all, client.map(ClientOrigin::group)) == all.len()
+}
+
+/// Chooses the unused session of a client itself to close for it, by its place in `all`: the one that has been unused for longest.
 pub(crate) fn own_unused_to_close(all: &[HeldSession], client: Option<ClientOrigin>) -> Option<usize> {
-    let of_contained = || longest_unused(all, |session| is_contained(session.holder));
-    longest_unused(all, |session| session.holder == client)
-        .or_else(|| is_contained(client).then(of_contained).flatten())
+    let own = all.iter().enumerate().filter(|(_, session)| session.holder == client);
+    own.filter_map(|(at, session)| Some((session.unused_since?, at))).min().map(|(_, at)| at)
 }
 
-/// Chooses the unused session of another client to close for `client`, which has none itself: of the client that holds most, if it
-/// holds more than `client`, the one that has been unused for longest. Otherwise any session that has been unused for so long that
-/// its client will hardly miss it.
+/// Why an unused session of another client may be closed, the best reason first.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Reason {
+    /// Its client never comes back.
+    Abandoned,
+    /// Its client holds more than the one that asks. Groups are compared, and within a group its clients, of which none loses its
+    /// only session. The group that holds most comes first, and in it the client that holds most.
+    HoldsMore(Reverse<(usize, usize)>),
+    /// It has been unused for so long that its client will hardly miss it.
+    UnusedForLong,
+}
+
+/// Chooses the unused session of another client to close for `client`, which has none itself: the one with the best [`Reason`] that
+/// has been unused for longest. If a share is full, only a session that counts towards it makes room.
 pub(crate) fn others_unused_to_close(
     all: &[HeldSession],
     client: Option<ClientOrigin>,
+    full: Option<FullShare>,
     now: Instant,
 ) -> Option<usize> {
-    let unused = all.iter().filter(|session| session.unused_since.is_some());
-    let most = unused.map(|session| held_by(all, session.holder)).max()?;
-    if most > held_by(all, client) {
-        return longest_unused(all, |session| held_by(all, session.holder) == most);
-    }
-    longest_unused(all, |session| session.unused_since.is_some_and(|since| since + KEPT_UNUSED <= now))
-}
-
-/// The place of the session that has been unused for longest, of those that meet a condition.
-fn longest_unused(all: &[HeldSession], condition: impl Fn(&HeldSession) -> bool) -> Option<usize> {
-    let fits = all.iter().enumerate().filter(|(_, session)| condition(session));
-    fits.filter_map(|(at, session)| Some((session.unused_since?, at))).min().map(|(_, at)| at)
+    let group = client.map(ClientOrigin::group);
+    let (own, of_group) = (held_by(all, client), held_by(all, group));
+    let reason = |session: &HeldSession, since: Instant| {
+        let is_of_group = session.is_of(group);
+        let makes_room = match full {
+            None => true,
+            Some(FullShare::OfGroup) => is_of_group,
+            Some(FullShare::OfClient) => false,
+        };
+        let theirs = held_by(all, session.holder);
+        let of_theirs = held_by(all, session.holder.map(ClientOrigin::group));
+        let holds_more = if is_of_group { theirs > own.max(1) } else { of_theirs > of_group };
+        match makes_room {
+            false => None,
+            true if session.is_abandoned => Some(Reason::Abandoned),
+            true if holds_more => Some(Reason::HoldsMore(Reverse((of_theirs, theirs)))),
+            true => (since + KEPT_UNUSED <= now).then_some(Reason::UnusedForLong),
+        }
+    };
+    let candidate = |(at, session): (usize, &HeldSession)| {
+        let since = session.unused_since?;
+        Some((reason(session, since)?, since, at))
+    };
+    all.iter().enumerate().filter_map(candidate).min().map(|(.., at)| at)
 }
 
 #[cfg(test)]
@@ -144,18 +204,36 @@ mod tests {
     use super::*;
     use crate::client::ClientAddress;
 
-    fn client(user: u32) -> Option<ClientOrigin> {
-        Some(ClientAddress::User(user).into())
+    /// A user, or from 100 on a contained program.
+    fn client(number: u32) -> Option<ClientOrigin> {
+        let address =
+            if number < 100 { ClientAddress::User(number) } else { ClientAddress::Contained(number) };
+        Some(address.into())
     }
 
-    /// Sessions of clients, each used or unused, the earlier ones last used earlier.
+    /// Sessions of clients, each used or unused, the earlier ones last used earlier. No client has ended.
     fn sessions(of: &[(u32, bool)]) -> Vec<HeldSession> {
         let begin = Instant::now();
-        let session = |(at, (user, used)): (u64, &(u32, bool))| {
+        let session = |(at, (number, used)): (u64, &(u32, bool))| {
             let since = begin + Duration::from_secs(at);
-            HeldSession { holder: client(*user), unused_since: (!used).then_some(since) }
+            let (holder, unused_since) = (client(*number), (!used).then_some(since));
+            HeldSession { holder, unused_since, is_abandoned: false }
         };
         (0..).zip(of).map(session).collect()
+    }
+
+    fn in_use(holder: Option<ClientOrigin>) -> HeldSession {
+        HeldSession::new(holder, None)
+    }
+
+    /// The time at which the last of them became unused.
+    fn now(all: &[HeldSession]) -> Instant {
+        all.iter().filter_map(|session| session.unused_since).max().unwrap()
+    }
+
+    /// Whether a client gets one more of what there can be `limit` of.
+    fn gets_one(holdings: &Holdings, client: ClientOrigin, limit: usize) -> bool {
+        holdings.total() < limit && holdings.allow_one_more(client, holdings.share_of_group(client, limit))
     }
 
     const USED: bool = true;
@@ -175,15 +253,75 @@ mod tests {
     }
 
     #[test]
-    fn a_contained_program_that_needs_a_session_closes_that_of_another() {
-        let run = |process| Some(ClientAddress::Contained(process).into());
-        let mut all = sessions(&[(1, UNUSED), (2, UNUSED), (3, USED), (4, UNUSED)]);
-        for (session, process) in all.iter_mut().skip(1).zip(2..) {
-            session.holder = run(process);
+    fn a_contained_program_never_closes_the_only_session_of_another() {
+        let of_group = Some(FullShare::OfGroup);
+        for (of, asks, full, closed) in [
+            // One that holds none, whether the share or all is used up.
+            (&[(101, USED), (102, UNUSED), (103, UNUSED)][..], 109, of_group, None),
+            (&[(101, USED), (102, UNUSED), (103, UNUSED)], 109, None, None),
+            // Of the one that holds most.
+            (&[(102, UNUSED), (103, UNUSED), (103, UNUSED), (101, USED)], 109, of_group, Some(1)),
+            (&[(102, UNUSED), (103, UNUSED), (103, UNUSED), (101, USED)], 101, None, Some(1)),
+            // It holds as many or more itself.
+            (&[(101, USED), (101, USED), (102, UNUSED), (102, UNUSED)], 101, of_group, None),
+            // It has its part of the share.
+            (&[(101, USED), (102, UNUSED), (102, UNUSED)], 101, Some(FullShare::OfClient), None),
+            // Others have shares of their own.
+            (&[(9, UNUSED), (9, UNUSED), (9, UNUSED), (101, USED)], 109, of_group, None),
+            (&[(9, UNUSED), (9, UNUSED), (9, UNUSED), (101, USED)], 109, None, Some(0)),
+        ] {
+            let all = sessions(of);
+            assert_eq!(
+                others_unused_to_close(&all, client(asks), full, now(&all)),
+                closed,
+                "{of:?} {asks} {full:?}"
+            );
         }
-        assert_eq!(own_unused_to_close(&all, run(9)), Some(1), "the one unused for longest");
-        assert_eq!(own_unused_to_close(&all, run(4)), Some(3), "its own first");
-        assert_eq!(own_unused_to_close(&all, client(9)), None, "others have shares of their own");
+        let all = sessions(&[(9, UNUSED), (101, USED), (102, UNUSED), (103, UNUSED)]);
+        let later = now(&all) + KEPT_UNUSED;
+        assert_eq!(others_unused_to_close(&all, client(109), of_group, later), Some(2), "unused for long");
+        assert_eq!(others_unused_to_close(&all, client(109), Some(FullShare::OfClient), later), None);
+    }
+
+    #[test]
+    fn the_session_of_a_contained_program_that_has_ended_goes_before_others() {
+        let mut all = sessions(&[(102, UNUSED), (102, UNUSED), (101, USED), (103, UNUSED), (9, UNUSED)]);
+        let of_group = Some(FullShare::OfGroup);
+        assert_eq!(others_unused_to_close(&all, client(101), of_group, now(&all)), Some(0));
+        all[3].is_abandoned = true;
+        for asks in [101, 102, 109] {
+            let closed = others_unused_to_close(&all, client(asks), of_group, now(&all));
+            assert_eq!(closed, Some(3), "however few it held");
+        }
+        assert_eq!(others_unused_to_close(&all, client(8), None, now(&all)), Some(3), "nobody misses it");
+        assert_eq!(others_unused_to_close(&all, client(8), of_group, now(&all)), None);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_session_is_abandoned_once_it_is_unused_and_its_program_has_ended() {
+        let mut ended = std::process::Command::new("true").spawn().unwrap();
+        ended.wait().unwrap();
+        let of = |process, since| HeldSession::new(Some(ClientAddress::Contained(process).into()), since);
+        assert!(of(ended.id(), Some(Instant::now())).is_abandoned);
+        assert!(!of(ended.id(), None).is_abandoned);
+        assert!(!of(std::process::id(), Some(Instant::now())).is_abandoned);
+    }
+
+    #[test]
+    fn contained_programs_count_as_one_client_against_others() {
+        for (of, asks, closed) in [
+            // Three of theirs, two of another.
+            (&[(8, UNUSED), (8, UNUSED), (101, UNUSED), (102, USED), (103, UNUSED)][..], 9, Some(2)),
+            // Of the one that holds most of them.
+            (&[(8, UNUSED), (8, UNUSED), (101, UNUSED), (102, USED), (102, UNUSED)], 9, Some(4)),
+            // They take of the client that holds more than all of them.
+            (&[(8, UNUSED), (8, UNUSED), (8, UNUSED), (101, UNUSED), (102, USED)], 109, Some(0)),
+            (&[(8, UNUSED), (8, UNUSED), (101, UNUSED), (102, USED)], 109, None),
+        ] {
+            let all = sessions(of);
+            assert_eq!(others_unused_to_close(&all, client(asks), None, now(&all)), closed, "{of:?} {asks}");
+        }
     }
 
     #[test]
@@ -198,15 +336,15 @@ mod tests {
             (&[(1, USED), (1, USED), (2, UNUSED), (2, USED)], 1, None),
         ] {
             let all = sessions(of);
-            let now = all.iter().filter_map(|session| session.unused_since).max().unwrap();
-            assert_eq!(others_unused_to_close(&all, client(asks), now), closed, "{of:?} {asks}");
+            let closed_now = others_unused_to_close(&all, client(asks), None, now(&all));
+            assert_eq!(closed_now, closed, "{of:?} {asks}");
         }
     }
 
     #[test]
     fn a_session_unused_for_long_is_kept_for_nobody() {
         let all = sessions(&[(2, USED), (2, USED), (1, UNUSED)]);
-        let of = |after| others_unused_to_close(&all, client(2), all[2].unused_since.unwrap() + after);
+        let of = |after| others_unused_to_close(&all, client(2), None, now(&all) + after);
         assert_eq!(of(KEPT_UNUSED.saturating_sub(Duration::from_secs(1))), None);
         assert_eq!(of(KEPT_UNUSED), Some(2));
     }
@@ -217,8 +355,8 @@ mod tests {
         for (used, unused, gets) in [(0, 0, 6), (0, 8, 6), (2, 0, 5), (2, 3, 5), (6, 0, 2), (7, 1, 1)] {
             let mut all = sessions(&[vec![(2, USED); used], vec![(3, UNUSED); unused]].concat());
             let mut own = 0;
-            while all.len() < 8 + unused && used + own < 8 && !has_its_share(&all, client(1), 8) {
-                all.push(HeldSession { holder: client(1), unused_since: None });
+            while all.len() < 8 + unused && used + own < 8 && full_share(&all, client(1), 8).is_none() {
+                all.push(in_use(client(1)));
                 own += 1;
             }
             assert_eq!(own, gets, "{used} used, {unused} unused");
@@ -227,24 +365,57 @@ mod tests {
 
     #[test]
     fn contained_programs_together_get_no_more_than_a_client() {
-        let run = |process| Some(ClientAddress::Contained(process).into());
         let mut all = Vec::new();
-        while !has_its_share(&all, run(u32::try_from(all.len()).unwrap()), 12) {
-            all.push(HeldSession { holder: run(u32::try_from(all.len()).unwrap()), unused_since: None });
+        for number in 100..200 {
+            if full_share(&all, client(number), 12).is_some() {
+                break;
+            }
+            all.push(in_use(client(number)));
         }
         assert_eq!(all.len(), 9);
-        assert!(!has_its_share(&all, client(1), 12), "three are left for others");
+        assert_eq!(full_share(&all, client(1000), 12), Some(FullShare::OfGroup));
+        assert_eq!(full_share(&all, client(1), 12), None, "three are left for others");
+        let (mut holdings, origin) = (Holdings::default(), |number| client(number).unwrap());
+        let next = (100..).find(|number| {
+            let gets_one = gets_one(&holdings, origin(*number), 384);
+            if gets_one {
+                holdings.add(origin(*number));
+            }
+            !gets_one
+        });
+        assert_eq!((holdings.total(), next), (288, Some(388)));
+        assert!(gets_one(&holdings, origin(1), 384));
+        holdings.remove(origin(100));
+        assert!(gets_one(&holdings, origin(1000), 384));
+    }
+
+    #[test]
+    fn one_contained_program_leaves_a_quarter_of_their_share_and_each_next_one_gets_some() {
         let mut holdings = Holdings::default();
-        while holdings.leave_room_for_others(
-            ClientAddress::Contained(u32::try_from(holdings.total()).unwrap()).into(),
-            384,
-        ) {
-            holdings.add(ClientAddress::Contained(u32::try_from(holdings.total()).unwrap()).into());
+        let got = [100, 101, 102, 103].map(|number| {
+            let (origin, before) = (client(number).unwrap(), holdings.total());
+            while gets_one(&holdings, origin, 4096) {
+                holdings.add(origin);
+            }
+            holdings.total() - before
+        });
+        assert_eq!(got, [2304, 576, 144, 36]);
+        // The same for sessions. What others of the group do not use counts as free.
+        let mut all = Vec::new();
+        let got = [100, 101, 102].map(|number| {
+            let before = all.len();
+            while full_share(&all, client(number), 12).is_none() {
+                all.push(in_use(client(number)));
+            }
+            all.len() - before
+        });
+        assert_eq!(got, [7, 2, 0]);
+        assert_eq!(full_share(&all, client(100), 12), Some(FullShare::OfClient));
+        for session in all.iter_mut().filter(|session| session.holder == client(101)) {
+            session.unused_since = Some(Instant::now());
         }
-        assert_eq!(holdings.total(), 288);
-        assert!(holdings.leave_room_for_others(ClientAddress::User(1).into(), 384));
-        holdings.remove(ClientAddress::Contained(0).into());
-        assert!(holdings.leave_room_for_others(ClientAddress::Contained(1000).into(), 384));
+        assert_eq!(full_share(&all, client(100), 12), Some(FullShare::OfClient), "two are kept back");
+        assert_eq!(full_share(&all, client(102), 12), Some(FullShare::OfGroup));
     }
 
     #[test]
@@ -252,17 +423,17 @@ mod tests {
         let mut holdings = Holdings::default();
         let mut got = Vec::new();
         for user in 0..4 {
-            let origin = ClientAddress::User(user).into();
-            while holdings.total() < 384 && holdings.leave_room_for_others(origin, 384) {
+            let origin = ClientOrigin::from(ClientAddress::User(user));
+            while gets_one(&holdings, origin, 384) {
                 holdings.add(origin);
             }
-            got.push(holdings.of(origin));
+            got.push(holdings.of(origin.group()));
         }
         assert_eq!(got, [288, 72, 18, 5]);
         // Small limits are used up.
         for (limit, all) in [(1, 1), (2, 2), (3, 3), (4, 3), (8, 6)] {
             let (mut holdings, origin) = (Holdings::default(), ClientAddress::User(1).into());
-            while holdings.total() < limit && holdings.leave_room_for_others(origin, limit) {
+            while gets_one(&holdings, origin, limit) {
                 holdings.add(origin);
             }
             assert_eq!(holdings.total(), all, "{limit}");

@@ -88,7 +88,8 @@ pub(super) struct Ejections {
 /// The ejections of an outproxy for all clients.
 #[derive(Default)]
 struct SharedEjection {
-    /// Whose requests failed since the last success or ejection, with each client as often as its faults count.
+    /// Whose requests failed since the last success or ejection, with each client as often as its faults count. All contained
+    /// programs are one: whoever starts one can start several.
     failed: Vec<Option<ClientOrigin>>,
     ejection: Ejection,
 }
@@ -181,6 +182,7 @@ impl Health {
 impl SharedEjection {
     /// Counts a fault that a client has experienced. Returns the duration of the ejection if this begins one.
     fn record_fault(&mut self, client: Option<ClientOrigin>) -> Option<Duration> {
+        let client = client.map(ClientOrigin::group);
         // Requests that were under way already, or had no other outproxy, do not prolong the ejection.
         if self.ejection.until().is_some() {
             return None;
@@ -290,6 +292,16 @@ mod tests {
         assert_eq!(record(&health, &[3], &FAULT), Some(2 * FIRST_EJECTION));
         assert_eq!(record(&health, &[1, 2, 3], &FAULT), None, "it is out already");
         assert_eq!(health.status().ejections, 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn faults_of_contained_programs_never_eject_for_all() {
+        let health = Health::new("a".into());
+        for run in 0..100 {
+            let run = Some(ClientAddress::Contained(run).into());
+            assert_eq!(health.record(run, &FAULT), None);
+        }
+        assert_eq!(record(&health, &[1, 1, 1], &FAULT), Some(FIRST_EJECTION), "they have three together");
     }
 
     #[tokio::test(start_paused = true)]

@@ -11,12 +11,12 @@ use std::{
     time::Duration,
 };
 
-use i2p_name::VirtualOptions;
+use i2p_name::{I2pName, VirtualOptions};
 use i2p_sam::{Bridge, DatagramStyle, SessionOptions};
 use i2p_tunnel::{
-    AccessPolicy, AddressPool, Admission, Authentication, Caps, DatagramOptions, DatagramPool, Isolate,
-    Limits, Listeners, Outproxies, PoolOptions, Routes, Routing, SamDialler, Service, SessionPolicy,
-    SessionPool, Users, serve,
+    AccessPolicy, AddressPool, Admission, Authentication, Caps, Client, ClientAddress, ClientCredentials,
+    ClientProtocol, DatagramOptions, DatagramPool, Dial, Failure, Isolate, IsolationKey, Limits, Listeners,
+    Outproxies, PoolOptions, Routes, Routing, SamDialler, Service, SessionPolicy, SessionPool, Users, serve,
 };
 use rustix::process::Uid;
 use sam_testkit::{Dialect, Endpoint, TestBridge};
@@ -238,8 +238,72 @@ async fn a_run_that_takes_all_it_can_leaves_places_to_its_user() {
         }
         taken.push(client);
     };
-    assert_eq!((taken.len(), refused), (6, 1), "three quarters, and then no place");
+    assert_eq!(
+        (taken.len(), refused),
+        (5, 1),
+        "one of the six places of all runs is left, and then no place"
+    );
     world.destination_of_another("a").await;
+}
+
+/// A process with a run of its own. It ends with this.
+struct Run(std::process::Child);
+
+impl Run {
+    fn start() -> Self {
+        Self(std::process::Command::new("sleep").arg("1000").spawn().unwrap())
+    }
+
+    /// The destination of the run, or why it has none.
+    async fn destination(&self, dialler: &SamDialler) -> Result<String, Failure> {
+        let process = self.0.id();
+        let client = Client {
+            address: ClientAddress::Contained(process),
+            listener: "exec".into(),
+            protocol: ClientProtocol::Socks5,
+            credentials: ClientCredentials::Run(b"run".into(), process.to_be_bytes().into()),
+        };
+        let key = IsolationKey::of_client(Isolate::default(), None, &client);
+        let mut opened = dialler.dial(&key, &I2pName::parse("whoami.i2p").unwrap(), 80).await?;
+        let mut destination = opened.first_data;
+        timeout(TIMEOUT, opened.socket.read_to_end(&mut destination)).await.unwrap().unwrap();
+        Ok(String::from_utf8(destination).unwrap())
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_new_run_gets_the_session_of_one_that_has_ended_and_not_the_only_one_of_another() {
+    let bridge = TestBridge::start().await;
+    bridge.host("whoami.i2p", Endpoint::Whoami);
+    // All runs together have three quarters.
+    let max_sessions = NonZeroUsize::new(4).unwrap();
+    let options = PoolOptions { max_sessions, delay_open: true, ..PoolOptions::default() };
+    let dialler = SamDialler::new(SessionPool::new(Bridge::new(bridge.address()), options));
+    let live = [Run::start(), Run::start()];
+    let [a, b] = live.each_ref().map(|run| run.destination(&dialler));
+    let destinations = [a.await.unwrap(), b.await.unwrap()];
+    let mut last = Run::start();
+    for _ in 0..6 {
+        assert!(last.destination(&dialler).await.is_ok(), "in quick succession");
+        last = Run::start();
+    }
+    let third = last;
+    assert!(third.destination(&dialler).await.is_ok());
+    let fourth = Run::start();
+    assert_eq!(fourth.destination(&dialler).await, Err(Failure::SessionShare));
+    drop(third);
+    assert!(fourth.destination(&dialler).await.is_ok());
+    for (run, destination) in live.iter().zip(destinations) {
+        assert_eq!(run.destination(&dialler).await, Ok(destination));
+    }
 }
 
 /// A thread has a user of its own, which the kernel tells the listener.

@@ -28,7 +28,8 @@ const WAITING_PART: usize = 4;
 pub struct Caps {
     /// In total.
     pub connections: usize,
-    /// From one client ([`ClientOrigin`]).
+    /// From one client ([`ClientOrigin`]); from all contained programs together. One of these leaves a quarter to others, unless
+    /// they are [`PerClient::Unlimited`].
     pub per_client: PerClient,
     /// To one tunnel.
     pub per_tunnel: Option<usize>,
@@ -53,12 +54,13 @@ pub enum PerClient {
 }
 
 impl PerClient {
-    /// Whether a client may hold one more of what there can be `limit` of, if there is room for one more.
-    fn allows_one_more(self, holdings: &Holdings, client: ClientOrigin, limit: usize) -> bool {
+    /// How many things the group of a client may hold of what there can be `limit` of, if there is room for one more. `None`: any
+    /// number.
+    fn most_of_group(self, client: ClientOrigin, holdings: &Holdings, limit: usize) -> Option<usize> {
         match self {
-            Self::Share => holdings.leave_room_for_others(client, limit),
-            Self::AtMost(most) => holdings.of(client) < most,
-            Self::Unlimited => true,
+            Self::Share => Some(holdings.share_of_group(client, limit)),
+            Self::AtMost(most) => Some(most),
+            Self::Unlimited => None,
         }
     }
 }
@@ -88,8 +90,9 @@ impl Counts {
     fn to_end_for(&self, tunnel: &Arc<str>, client: ClientOrigin) -> Result<BTreeSet<u64>, Limit> {
         let Caps { connections, per_client, per_tunnel } = self.caps;
         let excess = |taken: usize, cap: usize| (taken + 1).saturating_sub(cap);
-        let mut ends = BTreeSet::new();
-        let everywhere = self.expendable.own(client).chain(self.expendable.all());
+        let (mut ends, group) = (BTreeSet::new(), client.group());
+        let own = || self.expendable.own(client).chain(self.expendable.own(group));
+        let everywhere = own().chain(self.expendable.all());
         if !choose(&mut ends, excess(self.connections.total(), connections), everywhere) {
             return Err(Limit::Connections);
         }
@@ -97,20 +100,25 @@ impl Counts {
         let is_to_tunnel = |number: &u64| self.expendable.get(*number).is_some_and(|it| it.tunnel == *tunnel);
         let needed = excess(to_tunnel, per_tunnel.unwrap_or(usize::MAX));
         let needed = needed.saturating_sub(ends.iter().filter(|number| is_to_tunnel(number)).count());
-        let own_to_tunnel = self.expendable.own(client).filter(is_to_tunnel);
+        let own_to_tunnel = own().filter(is_to_tunnel);
         if !choose(&mut ends, needed, own_to_tunnel.chain(self.expendable.to_tunnel(tunnel))) {
             return Err(Limit::PerTunnel);
         }
-        let is_own = |number: &&u64| self.expendable.get(**number).is_some_and(|it| it.client == client);
-        let needed = match per_client {
-            // One that takes the place of the client's own takes nothing from others, even if its share has shrunk.
-            PerClient::Share => usize::from(!self.connections.leave_room_for_others(client, connections)),
-            PerClient::AtMost(most) => excess(self.connections.of(client), most),
-            PerClient::Unlimited => 0,
+        let Some(most) = per_client.most_of_group(client, &self.connections, connections) else {
+            return Ok(ends);
         };
-        let needed = needed.saturating_sub(ends.iter().filter(is_own).count());
-        if !choose(&mut ends, needed, self.expendable.own(client)) {
-            return Err(Limit::PerClient);
+        let excess_of_group = match (excess(self.connections.of(group), most), per_client) {
+            // One that takes the place of the client's own takes nothing from others, even if its share has shrunk.
+            (excess, PerClient::Share) => excess.min(1),
+            (excess, _) => excess,
+        };
+        let own_excess = usize::from(!self.connections.leave_room_in_group(client, most));
+        for (holder, needed) in [(group, excess_of_group), (client, own_excess)] {
+            let held = self.expendable.own(holder).filter(|number| ends.contains(number)).count();
+            let own = self.expendable.own(client).chain(self.expendable.own(holder));
+            if !choose(&mut ends, needed.saturating_sub(held), own) {
+                return Err(Limit::PerClient);
+            }
         }
         Ok(ends)
     }
@@ -181,14 +189,15 @@ impl Admission {
     /// Admits one more connection that waits with BIND, or returns the cap that is reached: [`Limit::Waiting`] if too many wait
     /// already, [`Limit::PerClient`] if the client has its share of them.
     pub(crate) fn admit_waiting(&self, client: ClientAddress) -> Result<WaitingPermit, Limit> {
-        let client = client.into();
+        let client = ClientOrigin::from(client);
         let mut counts = self.counts();
         let Counts { caps, waiting, .. } = &mut *counts;
         let limit = (caps.connections / WAITING_PART).max(1);
         if waiting.total() >= limit {
             return Err(Limit::Waiting);
         }
-        if !caps.per_client.allows_one_more(waiting, client, limit) {
+        let most = caps.per_client.most_of_group(client, waiting, limit);
+        if most.is_some_and(|most| !waiting.allow_one_more(client, most)) {
             return Err(Limit::PerClient);
         }
         waiting.add(client);

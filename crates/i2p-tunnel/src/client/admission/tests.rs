@@ -203,3 +203,58 @@ fn refusals_at_one_time_are_bounded() {
     drop(permits);
     assert!(admission.permit_refusal().is_some());
 }
+
+fn run(process: u32) -> ClientAddress {
+    ClientAddress::Contained(process)
+}
+
+#[test]
+fn one_contained_program_cannot_take_all_that_they_get_together() {
+    let tunnel: Arc<str> = "a".into();
+    for (per_client, takes) in [(PerClient::Share, [9, 3, 0, 0]), (PerClient::AtMost(8), [6, 2, 0, 0])] {
+        let admission = Admission::new(Caps { connections: 16, per_client, ..Caps::default() });
+        let mut all = Vec::new();
+        let taken = [0, 1, 2, 3].map(|process| {
+            let before = all.len();
+            all.extend(std::iter::from_fn(|| admission.admit(&tunnel, run(process)).ok()));
+            all.len() - before
+        });
+        assert_eq!(taken, takes, "{per_client:?}");
+        assert_eq!(admission.admit(&tunnel, run(9)).err(), Some(Limit::PerClient), "{per_client:?}");
+        assert!(admission.admit(&tunnel, ANNA).is_ok(), "{per_client:?}");
+    }
+    let admission = Admission::new(Caps { per_client: PerClient::AtMost(4), ..Caps::default() });
+    let waiting: Vec<_> = std::iter::from_fn(|| admission.admit_waiting(run(1)).ok()).collect();
+    assert_eq!(waiting.len(), 3);
+    let _another = admission.admit_waiting(run(2)).unwrap();
+    assert_eq!(admission.admit_waiting(run(3)).err(), Some(Limit::PerClient));
+}
+
+#[test]
+fn contained_programs_make_room_for_each_other_before_others_do() {
+    let tunnel: Arc<str> = "a".into();
+    for per_client in [PerClient::AtMost(2), PerClient::Unlimited] {
+        let admission = Admission::new(Caps { connections: 4, per_client, ..Caps::default() });
+        let admit = |client| admission.admit(&tunnel, client);
+        let all = [ANNA, run(1), run(2), BERT].map(|client| admit(client).unwrap());
+        let flags: Vec<_> = all.iter().map(ended).collect();
+        let _new = admit(run(3)).unwrap();
+        assert_eq!(which(&flags), [0, 1, 0, 0], "{per_client:?}");
+        let _again = admit(run(2)).unwrap();
+        assert_eq!(which(&flags), [0, 1, 1, 0], "its own first: {per_client:?}");
+    }
+}
+
+#[test]
+fn a_contained_program_with_its_part_replaces_only_its_own() {
+    let tunnel: Arc<str> = "a".into();
+    let admission = Admission::new(Caps { per_client: PerClient::AtMost(4), ..Caps::default() });
+    let admit = |client| admission.admit(&tunnel, client);
+    let all = [2, 1, 1, 1].map(|process| admit(run(process)).unwrap());
+    let others = [ended(&all[0])];
+    assert_eq!(admit(run(1)).err(), Some(Limit::PerClient));
+    assert_eq!(which(&others), [0]);
+    let own = [ended(&all[3])];
+    let _new = admit(run(1)).unwrap();
+    assert_eq!((which(&others), which(&own)), (vec![0], vec![1]));
+}

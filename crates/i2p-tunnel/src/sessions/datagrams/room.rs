@@ -6,9 +6,7 @@ use tokio::time::Instant;
 
 use super::pool::{Idle, Shared, State};
 use crate::{
-    client::{
-        ClientOrigin, HeldSession, has_its_share, held_by, others_unused_to_close, own_unused_to_close,
-    },
+    client::{ClientOrigin, HeldSession, full_share, holds_all, others_unused_to_close, own_unused_to_close},
     sessions::pool::NoLease,
 };
 
@@ -50,13 +48,13 @@ impl State {
 
     /// What is held, idle sessions first.
     fn held(&self) -> Vec<HeldSession> {
-        let in_use = self.in_use.iter().map(|holder| HeldSession { holder: *holder, unused_since: None });
+        let in_use = self.in_use.iter().map(|holder| HeldSession::new(*holder, None));
         self.idle.iter().map(Idle::held).chain(in_use).collect()
     }
 
     /// Whether the client uses its share of the sessions.
     pub(super) fn is_share_used(&self, client: Option<ClientOrigin>) -> bool {
-        has_its_share(&self.held(), client, self.options.max_sessions.get())
+        full_share(&self.held(), client, self.options.max_sessions.get()).is_some()
     }
 
     /// [Makes room](Self::make_room) for a session to be opened, unless the client has opened too many too quickly.
@@ -76,14 +74,14 @@ impl State {
     /// Takes an idle session out, so that the client can have another one. Returns nothing if none has to be closed.
     fn make_room(&mut self, client: Option<ClientOrigin>) -> Result<Option<Idle>, NoLease> {
         let (held, max) = (self.held(), self.options.max_sessions.get());
-        let is_over_share = has_its_share(&held, client, max);
-        if !is_over_share && held.len() < max {
+        let full_share = full_share(&held, client, max);
+        if full_share.is_none() && held.len() < max {
             return Ok(None);
         }
-        let others = || others_unused_to_close(&held, client, Instant::now()).filter(|_| !is_over_share);
+        let others = || others_unused_to_close(&held, client, full_share, Instant::now());
         match own_unused_to_close(&held, client).or_else(others) {
             Some(at) => Ok(Some(self.idle.swap_remove(at))),
-            None if is_over_share || held_by(&held, client) == held.len() => Err(NoLease::ShareUsed),
+            None if full_share.is_some() || holds_all(&held, client) => Err(NoLease::ShareUsed),
             None => Err(NoLease::PoolFull),
         }
     }
@@ -92,6 +90,6 @@ impl State {
 impl Idle {
     fn held(&self) -> HeldSession {
         let Self { key, since, .. } = self;
-        HeldSession { holder: key.origin(), unused_since: Some(*since) }
+        HeldSession::new(key.origin(), Some(*since))
     }
 }

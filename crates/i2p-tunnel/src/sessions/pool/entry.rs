@@ -128,7 +128,7 @@ impl Entry {
     /// Who holds it, for the choice which session to close.
     pub(super) fn held(&self) -> HeldSession {
         let Usage { leases, since, holder, .. } = *self.usage();
-        HeldSession { holder, unused_since: (leases == 0).then_some(since) }
+        HeldSession::new(holder, (leases == 0).then_some(since))
     }
 
     /// The client that had it opened.

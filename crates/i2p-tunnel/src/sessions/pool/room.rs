@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::{entry::Entry, options::NoLease, state::State};
 use crate::client::{
-    ClientOrigin, HeldSession, IsolationKey, has_its_share, held_by, others_unused_to_close,
+    ClientOrigin, FullShare, HeldSession, IsolationKey, full_share, holds_all, others_unused_to_close,
     own_unused_to_close,
 };
 
@@ -41,18 +41,17 @@ impl State {
         let mut room = Room::default();
         loop {
             let (max, max_in_all) = self.caps();
-            let is_over_share = has_its_share(&left.held, left.client, max);
+            let full_share = full_share(&left.held, left.client, max);
             let is_full = !self.has_spare_for(key) && left.keys.len() + left.spares >= max;
             let is_full_in_all = !self.has_spare_for(key) && left.count() >= max_in_all;
-            let found = match (is_over_share, is_full, is_full_in_all) {
-                (false, false, false) => return Ok(room),
-                (true, ..) => left.take_own(&mut room),
-                (false, true, _) => left.take_any(&mut room),
-                (false, false, true) => left.take_replaced(&mut room) || left.take_any(&mut room),
+            let found = match (full_share, is_full, is_full_in_all) {
+                (None, false, false) => return Ok(room),
+                (None, false, true) => left.take_replaced(&mut room) || left.take_any(None, &mut room),
+                (full, ..) => left.take_any(full, &mut room),
             };
             if !found {
-                let holds_all = is_full && held_by(&left.held, left.client) == left.held.len();
-                return Err(if is_over_share || holds_all { NoLease::ShareUsed } else { NoLease::PoolFull });
+                let is_share = full_share.is_some() || (is_full && holds_all(&left.held, left.client));
+                return Err(if is_share { NoLease::ShareUsed } else { NoLease::PoolFull });
             }
         }
     }
@@ -91,28 +90,20 @@ impl<'a> Candidates<'a> {
         self.keys.len() + self.spares + self.replaced.len()
     }
 
-    /// Takes a session of the client itself: one that it does not use, or one that only half-closed streams use. Returns whether there
-    /// is one.
-    fn take_own(&mut self, room: &mut Room) -> bool {
-        let half_closed = || self.half_closed_to_close(|session| session.holder == self.client);
-        let own = own_unused_to_close(&self.held, self.client).or_else(half_closed);
-        self.take(own, room)
-    }
-
-    /// Takes a session of any client, one of the client itself first. Returns whether there is one.
-    fn take_any(&mut self, room: &mut Room) -> bool {
+    /// Takes a session of the client itself, or otherwise a spare or a session of another client that makes room although this share
+    /// is full. One that only half-closed streams use is taken last. Returns whether there is one.
+    fn take_any(&mut self, full: Option<FullShare>, room: &mut Room) -> bool {
         let own = own_unused_to_close(&self.held, self.client);
-        if own.is_none() && self.spares > 0 {
+        if own.is_none() && full.is_none() && self.spares > 0 {
             self.spares -= 1;
             room.spares += 1;
             return true;
         }
-        let unused = own.or_else(|| others_unused_to_close(&self.held, self.client, Instant::now()));
-        if unused.is_some() {
-            return self.take(unused, room);
-        }
-        let any = self.half_closed_to_close(|_| true);
-        self.take_own(room) || self.take(any, room)
+        let others = || others_unused_to_close(&self.held, self.client, full, Instant::now());
+        let own_half_closed = || self.half_closed_to_close(|session| session.holder == self.client);
+        let half_closed = || self.half_closed_to_close(|_| full.is_none());
+        let chosen = own.or_else(others).or_else(own_half_closed).or_else(half_closed);
+        self.take(chosen, room)
     }
 
     /// Takes a replaced session that only half-closed streams use. Returns whether there is one.
