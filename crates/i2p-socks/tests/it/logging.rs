@@ -184,7 +184,7 @@ async fn an_outproxy_whose_name_nobody_knows_is_told_from_one_that_fails() {
         closed.local_addr().unwrap()
     );
     drop(closed);
-    let unknown = "the route's outproxy has a name that is in no address book";
+    let unknown = "the names of the route's outproxies are in no address book";
     for (text, status, logged) in [
         (nameless.clone() + "[[route]]\nvia = 'a'\n", "502 The proxy's way out of I2P is unknown", unknown),
         (

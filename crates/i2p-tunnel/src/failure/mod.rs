@@ -72,7 +72,7 @@ pub enum Failure {
     ProxyItself,
     /// The proxy was told to stop while the request waited.
     Stopping,
-    /// A route leads to the host, and the outproxies of the route have names that no address book knows.
+    /// A route leads to the host, and the names of its outproxies are in no address book.
     OutproxiesUnknown,
 }
 
@@ -344,7 +344,7 @@ impl Failure {
                 None,
                 502,
                 "outproxies_unknown",
-                "the route's outproxy has a name that is in no address book: see at under [[outproxy]]",
+                "the names of the route's outproxies are in no address book: see at under [[outproxy]]",
             ),
             Self::Stopping => (
                 Code::GENERAL_FAILURE,

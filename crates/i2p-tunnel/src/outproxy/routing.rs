@@ -128,7 +128,7 @@ impl Routing {
         let deadline = Instant::now() + (limit - limit / 24);
         let choice = ChoiceKey { target: target.clone(), names: names.to_vec() };
         let mut left = self.outproxies.ordered_for(request.key, &choice).into_iter().peekable();
-        let (mut router, mut are_unknown) = (None, None);
+        let (mut router, mut unknown) = (None, 0);
         while let Some(outproxy) = left.next() {
             let rest = deadline.saturating_duration_since(Instant::now());
             // Our router would fail again.
@@ -144,17 +144,17 @@ impl Routing {
                 Ok(opened) => return Ok(opened),
                 Err(OutproxyFailure::Target(failure)) => return Err(failure),
                 Err(OutproxyFailure::Router(failure)) => router = Some(failure),
-                Err(OutproxyFailure::Outproxy(OutproxyFault::NameUnknown)) => {
-                    are_unknown = are_unknown.or(Some(true));
-                }
+                Err(OutproxyFailure::Outproxy(OutproxyFault::NameUnknown)) => unknown += 1,
                 Err(
                     OutproxyFailure::Declined | OutproxyFailure::Request(_) | OutproxyFailure::Outproxy(_),
-                ) => are_unknown = Some(false),
+                ) => {}
             }
         }
-        Err(router.unwrap_or(match are_unknown {
-            Some(true) => Failure::OutproxiesUnknown,
-            _ => Failure::OutproxiesFailed,
+        // One that was skipped may have a name that is known.
+        let all_unknown = unknown > 0 && unknown == names.len();
+        Err(router.unwrap_or(match all_unknown {
+            true => Failure::OutproxiesUnknown,
+            false => Failure::OutproxiesFailed,
         }))
     }
 }

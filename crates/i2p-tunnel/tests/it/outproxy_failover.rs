@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use i2p_name::I2pName;
 use i2p_tunnel::{
-    OutproxyAt, OutproxyFault as Fault,
+    OutproxyAt, OutproxyDefinition, OutproxyFault as Fault,
     OutproxyProtocol::{HttpConnect, Socks5},
 };
 use sam_testkit::{Act, TestBridge};
@@ -60,6 +60,37 @@ async fn after_an_unreachable_outproxy_the_next_is_tried() {
         assert_eq!(routed.outproxy_for("example.com", 80).await.unwrap(), "b", "{fault:?}");
         assert_eq!(routed.status("a").faults, BTreeMap::from([(fault, 1)]));
     }
+}
+
+/// One that is set aside may have a name that is known.
+#[tokio::test]
+async fn the_names_are_reported_as_unknown_only_if_all_of_them_were_tried() {
+    let bridge = TestBridge::start().await;
+    let a = Exit::start("a", GRANTED).await;
+    let nameless = |name: &str| OutproxyDefinition {
+        name: name.into(),
+        ..a.at(OutproxyAt::I2p(I2pName::parse("nosuch.i2p").unwrap(), 80), Socks5)
+    };
+    let unreachable = Exit::start("b", GRANTED).await.end().await;
+    let via = |port, names| route("*", port, names);
+    let routes = vec![via("81", &["b"]), via("82", &["a"]), via("83", &["a", "c"]), via("80", &["a", "b"])];
+    let routed = routed(&bridge, routes, vec![nameless("a"), unreachable, nameless("c")]).await;
+    let status = async |port: u16| {
+        let request = format!(
+            "GET http://example.com:{port}/ HTTP/1.1\r\nHost: example.com:{port}\r\nConnection: close\r\n\r\n"
+        );
+        let answer = String::from_utf8(routed.proxy.exchange(request.as_bytes()).await).unwrap();
+        answer.lines().next().unwrap_or_default().to_owned()
+    };
+    let (failed, unknown) =
+        ("HTTP/1.1 502 No way out of I2P works", "HTTP/1.1 502 The proxy's way out of I2P is unknown");
+    for _ in 0..3 {
+        assert_eq!(status(81).await, failed);
+    }
+    assert_eq!(status(80).await, failed);
+    assert_eq!(routed.status("b").attempts, 3, "it is set aside");
+    assert_eq!(status(82).await, unknown);
+    assert_eq!(status(83).await, unknown);
 }
 
 #[tokio::test]
