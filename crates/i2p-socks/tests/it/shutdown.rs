@@ -48,12 +48,11 @@ async fn a_transfer_in_progress_finishes() {
     let (_, idle) = connect(address, "echo.i2p");
     proxy.send("TERM");
     proxy.stderr_line("stopping: no more clients");
-    let begin = Instant::now();
-    while begin.elapsed() < Duration::from_secs(3) {
+    let idle = thread::spawn(|| is_cut(idle));
+    while !idle.is_finished() {
         echo(&mut busy);
-        thread::sleep(Duration::from_millis(20));
     }
-    is_cut(idle);
+    idle.join().unwrap();
     assert!(TcpStream::connect(address).is_err(), "nobody else is let in");
     assert!(proxy.is_running(), "{}", proxy.said());
     busy.shutdown(Shutdown::Write).unwrap();
@@ -98,14 +97,17 @@ impl Waiting {
             client.write_all(request).unwrap();
             client
         };
-        let socks = [&[5, 1, 0, 5, 1, 0, 3, 8][..], b"echo.i2p", &[0, 80]].concat();
+        // With other credentials: each waits for a session of its own.
+        let socks = [&[5, 1, 2, 1, 1, b'a', 1, b'a', 5, 1, 0, 3, 8][..], b"echo.i2p", &[0, 80]].concat();
         let http = b"GET http://echo.i2p/ HTTP/1.1\r\nHost: echo.i2p\r\n\r\n";
         Self([ask(&socks), ask(http)])
     }
 
     fn are_told_that_the_proxy_stops(self) {
-        for (mut client, expected) in
-            self.0.into_iter().zip([&b"\x05\x00\x05\x01"[..], b"HTTP/1.1 503 The proxy is stopping\r\n"])
+        for (mut client, expected) in self
+            .0
+            .into_iter()
+            .zip([&b"\x05\x02\x01\x00\x05\x01"[..], b"HTTP/1.1 503 The proxy is stopping\r\n"])
         {
             let mut answer = Vec::new();
             client.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
@@ -125,9 +127,13 @@ async fn clients_that_wait_for_a_session_learn_at_the_end_of_the_grace_time_that
         bridge.on("SESSION CREATE", [Act::Hang]);
         proxy.send("USR1");
         proxy.stderr_line("new identities");
+        let asked = bridge.times("SESSION CREATE").len() + 2;
         let waiting = Waiting::ask(address);
-        // Both requests have been read.
-        thread::sleep(Duration::from_millis(300));
+        let begin = Instant::now();
+        while bridge.times("SESSION CREATE").len() < asked {
+            assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", bridge.commands());
+            thread::sleep(Duration::from_millis(5));
+        }
         let begin = Instant::now();
         proxy.send("TERM");
         proxy.stderr_line("stopping: no more clients");

@@ -55,16 +55,10 @@ pub(crate) async fn bind<D: Dial>(
     let port = accepted.request().port;
     accepted.listening_at(Address::Domain(own.as_bytes()), port).await?;
     let mut early = Vec::new();
-    let accepting = async {
-        tokio::select! {
-            incoming = with_bind_timeout(service, listening.accept()) => Some(incoming),
-            () = client_gone(accepted.stream(), &mut early) => None,
-        }
-    };
-    let incoming = match stop.unless_draining(accepting).await {
-        Ok(Some(incoming)) => incoming,
-        Ok(None) => return Ok(NextStep::Done),
-        Err(_) => Err(Failure::Stopping),
+    let incoming = tokio::select! {
+        incoming = with_bind_timeout(service, listening.accept()) => incoming,
+        () = stop.until_refusing() => Err(Failure::Stopping),
+        () = client_gone(accepted.stream(), &mut early) => return Ok(NextStep::Done),
     };
     let IncomingStream { peer, port, stream } = match incoming {
         Ok(incoming) => incoming,

@@ -70,7 +70,7 @@ pub enum Failure {
     PasswordAsked,
     /// The host is the proxy itself (`proxy.i2p`), which answers plain HTTP only. The name never reaches I2P.
     ProxyItself,
-    /// The proxy was told to stop while the request waited.
+    /// The proxy stopped while the request was waiting.
     Stopping,
     /// A route leads to the host, and the names of its outproxies are in no address book.
     OutproxiesUnknown,
@@ -351,7 +351,7 @@ impl Failure {
                 None,
                 503,
                 "stopping",
-                "the proxy is stopping, and the request still waited",
+                "the proxy stopped while the request was waiting",
             ),
         };
         let extended = extended.unwrap_or(socks5);

@@ -1,4 +1,5 @@
 use std::{
+    future::pending,
     io,
     sync::{Arc, OnceLock},
     time::Duration,
@@ -31,7 +32,8 @@ impl Stop {
     }
 
     /// Accepts no more clients and ends idle connections: those without a request yet, and streams that have moved no data for
-    /// `quiet`. Data moves as long as the other side takes what was sent, even if there is room for more only later. Requests and transfers under way continue.
+    /// `quiet`. Data moves as long as the other side takes what was sent, even if there is room for more only later. Requests and
+    /// transfers under way continue.
     pub fn drain(&self, quiet: Duration) {
         // If this is the second call, the first value stays in force.
         let _ = self.quiet.set(quiet);
@@ -73,23 +75,32 @@ impl Stop {
         self.refusing.cancelled().await;
     }
 
-    /// Returns once draining has started and `moved` has not changed for the quiet time, or streams are to end. It is not asked before
-    /// draining has started. Thousands of streams wait here, so this future is small.
+    /// Returns once draining has started and `moved` has not changed for the quiet time, or streams are to end. While it is `None`, the
+    /// connection is busy, and does not end for either reason. It is not asked before draining has started. Thousands of streams wait
+    /// here, so this future is small.
     #[expect(clippy::manual_async_fn, reason = "the arguments of an async fn are in its future twice")]
-    pub(crate) fn until_idle<T: PartialEq>(&self, moved: impl Fn() -> T) -> impl Future<Output = io::Error> {
+    pub(crate) fn until_idle<T: PartialEq>(
+        &self,
+        moved: impl Fn() -> Option<T>,
+    ) -> impl Future<Output = io::Error> {
         async move {
             self.draining.cancelled().await;
             let quiet = self.quiet.get().copied().unwrap_or_default();
             // Boxed: few streams ever get here.
-            Box::pin(self.refusing.run_until_cancelled(async {
-                loop {
-                    let before = moved();
-                    sleep(quiet).await;
-                    if moved() == before {
-                        return;
+            Box::pin(async {
+                let idle = async {
+                    loop {
+                        let before = moved();
+                        sleep(quiet).await;
+                        if before.is_some() && moved() == before {
+                            return;
+                        }
                     }
+                };
+                if self.refusing.run_until_cancelled(idle).await.is_none() && moved().is_none() {
+                    pending::<()>().await;
                 }
-            }))
+            })
             .await;
             stopped()
         }
@@ -115,40 +126,47 @@ impl From<CancellationToken> for Stop {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+    use std::{
+        pin::pin,
+        sync::atomic::{AtomicU64, Ordering::Relaxed},
+    };
 
     use tokio::time::{Instant, timeout};
 
     use super::*;
 
     const LONG: Duration = Duration::from_secs(3600);
+    /// From this count on, the stream is busy.
+    const BUSY: u64 = 1000;
 
     #[tokio::test(start_paused = true)]
     async fn each_step_stops_only_what_it_documents() {
         let stop = Stop::new();
         stop.close();
         stop.until_closed().await;
-        assert!(timeout(LONG, stop.unless_draining(std::future::pending::<()>())).await.is_err());
+        assert!(timeout(LONG, stop.unless_draining(pending::<()>())).await.is_err());
         stop.drain(Duration::from_secs(2));
-        assert!(stop.unless_draining(std::future::pending::<()>()).await.is_err());
+        assert!(stop.unless_draining(pending::<()>()).await.is_err());
         assert!(timeout(LONG, stop.until_refusing()).await.is_err());
         let moved = AtomicU64::new(0);
-        let busy = stop.until_idle(|| moved.fetch_add(1, Relaxed));
-        let mut busy = std::pin::pin!(busy);
-        assert!(timeout(LONG, busy.as_mut()).await.is_err());
+        let moving = stop.until_idle(|| Some(moved.fetch_add(1, Relaxed)));
+        let (mut moving, busy) = (pin!(moving), pin!(stop.until_idle(|| None::<()>)));
+        assert!(timeout(LONG, moving.as_mut()).await.is_err());
         stop.refuse();
         stop.until_refusing().await;
-        timeout(LONG, busy).await.unwrap();
-        assert!(timeout(LONG, stop.run_until_end(std::future::pending::<()>())).await.is_err());
+        timeout(LONG, moving).await.unwrap();
+        assert!(timeout(LONG, busy).await.is_err(), "it ends by itself");
+        assert!(timeout(LONG, stop.run_until_end(pending::<()>())).await.is_err());
         stop.end();
-        assert!(stop.run_until_end(std::future::pending::<()>()).await.is_none());
+        assert!(stop.run_until_end(pending::<()>()).await.is_none());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_stream_is_idle_once_it_has_moved_nothing_for_the_quiet_time() {
         let (stop, moved) = (Stop::new(), AtomicU64::new(0));
         let start = Instant::now();
-        assert!(timeout(LONG, stop.until_idle(|| moved.load(Relaxed))).await.is_err(), "before it is told");
+        let idle = || stop.until_idle(|| Some(moved.load(Relaxed)).filter(|moved| *moved < BUSY));
+        assert!(timeout(LONG, idle()).await.is_err(), "before it is told");
         let told = Instant::now();
         assert_eq!(told - start, LONG);
         stop.drain(Duration::from_secs(2));
@@ -158,8 +176,13 @@ mod tests {
                 moved.fetch_add(1, Relaxed);
             }
         };
-        tokio::join!(transfer, stop.until_idle(|| moved.load(Relaxed)));
+        tokio::join!(transfer, idle());
         assert_eq!(told.elapsed(), Duration::from_secs(12), "ten of the transfer, two of silence");
+        moved.store(BUSY, Relaxed);
+        let mut idle = pin!(idle());
+        assert!(timeout(LONG, idle.as_mut()).await.is_err(), "while it is busy");
+        moved.store(0, Relaxed);
+        timeout(Duration::from_secs(4), idle).await.unwrap();
     }
 
     #[tokio::test]
@@ -168,7 +191,7 @@ mod tests {
         let stop = Stop::from(token.clone());
         token.cancel();
         stop.until_closed().await;
-        assert!(stop.unless_draining(std::future::pending::<()>()).await.is_err());
-        assert!(stop.run_until_end(std::future::pending::<()>()).await.is_none());
+        assert!(stop.unless_draining(pending::<()>()).await.is_err());
+        assert!(stop.run_until_end(pending::<()>()).await.is_none());
     }
 }

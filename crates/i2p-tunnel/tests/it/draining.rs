@@ -1,11 +1,12 @@
 //! Shutdown in steps: running transfers continue, idle connections are cut.
 
-use std::{sync::Arc, time::Duration};
+use std::{io::ErrorKind, sync::Arc, time::Duration};
 
-use i2p_name::VirtualOptions;
+use i2p_name::{I2pName, VirtualOptions};
 use i2p_sam::{Bridge, SessionOptions};
 use i2p_tunnel::{
-    AddressPool, Limits, Listeners, PoolOptions, SamDialler, Service, SessionPolicy, SessionPool, Stop, serve,
+    AddressPool, Isolate, Limits, Listeners, PoolOptions, SamDialler, Service, SessionPolicy, SessionPool,
+    Stop, serve,
 };
 use sam_testkit::{Act, Endpoint, TestBridge};
 use tokio::{
@@ -13,7 +14,7 @@ use tokio::{
     net::TcpStream,
     sync::watch,
     task::JoinHandle,
-    time::{Instant, sleep, timeout},
+    time::{interval, sleep, timeout},
 };
 
 use crate::common::{socks5_command, socks5_request};
@@ -101,13 +102,12 @@ async fn draining_keeps_transfers_to_clients_that_read_slowly_until_they_stop_re
         client.write_all(&request).await.unwrap();
         let mut read = vec![0; 64 * 1024];
         client.read_exact(&mut read).await.unwrap();
-        // The buffers are full.
-        sleep(QUIET * 3).await;
         stop.drain(QUIET);
-        let begin = Instant::now();
-        while begin.elapsed() < QUIET * 7 {
+        // The buffers fill up at once, since the client reads at this pace.
+        let mut pace = interval(QUIET / 10);
+        for _ in 0..70 {
             client.read_exact(&mut read).await.unwrap();
-            sleep(QUIET / 10).await;
+            pace.tick().await;
         }
         assert!(!serving.is_finished(), "the client reads");
         timeout(TIMEOUT, serving).await.unwrap().unwrap();
@@ -118,33 +118,50 @@ async fn draining_keeps_transfers_to_clients_that_read_slowly_until_they_stop_re
 #[tokio::test]
 async fn requests_that_wait_are_not_idle_and_get_an_answer_before_their_connections_end() {
     let bridge = TestBridge::start().await;
+    // Each request waits for a session of its own.
+    let isolate = Isolate { dest_host: true, ..Isolate::NONE };
+    let sessions = SessionPolicy { isolate, ..SessionPolicy::default() };
+    let options = PoolOptions { delay_open: true, ..PoolOptions::default() };
+    let (address, stop, serving) = start_with(&bridge, options, sessions).await;
+    let idle = open(address).await;
     bridge.on("SESSION CREATE", [Act::Hang]);
-    let (address, stop, serving) = start(&bridge).await;
-    let mut resolve = socks5_request("echo.i2p", 0);
+    let mut resolve = socks5_request("b.i2p", 0);
     resolve[4] = 0xF0;
-    let socks4 = [&[4, 1, 0, 80, 0, 0, 0, 1, 0][..], b"echo.i2p\0"].concat();
+    let socks4 = [&[4, 1, 0, 80, 0, 0, 0, 1, 0][..], b"c.i2p\0"].concat();
     let status = "HTTP/1.1 503 The proxy is stopping\r\n";
     let requests = [
-        (socks5_request("echo.i2p", 80), b"\x05\x00\x05\x01".to_vec()),
-        (resolve, b"\x05\x00\x05\x01".to_vec()),
+        (socks5_request("a.i2p", 80), vec![5, 1]),
+        (resolve, vec![5, 1]),
         (socks4, vec![0, 91]),
-        (b"CONNECT echo.i2p:80 HTTP/1.1\r\nHost: echo.i2p:80\r\n\r\n".to_vec(), status.into()),
-        (b"GET http://echo.i2p/ HTTP/1.1\r\nHost: echo.i2p\r\n\r\n".to_vec(), status.into()),
+        (b"CONNECT d.i2p:80 HTTP/1.1\r\nHost: d.i2p:80\r\n\r\n".to_vec(), status.into()),
+        (b"GET http://e.i2p/ HTTP/1.1\r\nHost: e.i2p\r\n\r\n".to_vec(), status.into()),
         (
-            b"POST http://echo.i2p/ HTTP/1.1\r\nHost: echo.i2p\r\nContent-Length: 3\r\n\r\nabc".to_vec(),
+            b"POST http://f.i2p/ HTTP/1.1\r\nHost: f.i2p\r\nContent-Length: 3\r\n\r\nabc".to_vec(),
             status.into(),
         ),
     ];
+    let asked = bridge.times("SESSION CREATE").len() + requests.len();
     let mut clients = Vec::new();
     for (request, expected) in requests {
         let mut client = TcpStream::connect(address).await.unwrap();
         client.write_all(&request).await.unwrap();
+        if request[0] == 5 {
+            timeout(TIMEOUT, client.read_exact(&mut [0; 2])).await.unwrap().unwrap();
+        }
         clients.push((client, expected));
     }
-    sleep(QUIET).await;
+    let all_wait = async {
+        while bridge.times("SESSION CREATE").len() < asked {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(TIMEOUT, all_wait).await.unwrap();
     stop.drain(QUIET);
-    sleep(QUIET * 5).await;
-    assert!(!serving.is_finished(), "requests wait");
+    is_cut(idle).await;
+    for (client, expected) in &clients {
+        let read = client.try_read(&mut [0]).map_err(|error| error.kind());
+        assert_eq!(read, Err(ErrorKind::WouldBlock), "{:?} waits", expected.escape_ascii().to_string());
+    }
     stop.refuse();
     for (mut client, expected) in clients {
         let mut answer = Vec::new();
@@ -159,13 +176,33 @@ async fn requests_that_wait_are_not_idle_and_get_an_answer_before_their_connecti
     timeout(TIMEOUT, serving).await.unwrap().unwrap();
 }
 
-/// No peer is expected any more.
 #[tokio::test]
-async fn a_client_that_waits_for_a_peer_is_refused_when_draining_begins() {
+async fn a_client_can_wait_for_a_peer_until_requests_that_wait_are_refused() {
     let bridge = TestBridge::start().await;
     let options = PoolOptions { session: SessionOptions::default().publish(true), ..PoolOptions::default() };
     let sessions = SessionPolicy { incoming: true, ..SessionPolicy::default() };
     let (address, stop, serving) = start_with(&bridge, options, sessions).await;
+    let (mut served, own) = bind(address).await;
+    let (mut waiting, _) = bind(address).await;
+    stop.drain(QUIET);
+    let peer = Bridge::new(bridge.address()).create_session(&SessionOptions::default()).await.unwrap();
+    let stream = peer.connect(&own, 0).await.unwrap();
+    let mut reply = [0; 2];
+    timeout(TIMEOUT, served.read_exact(&mut reply)).await.unwrap().unwrap();
+    assert_eq!(reply, [5, 0], "the peer connects while the proxy drains");
+    // It is idle then.
+    while timeout(TIMEOUT, served.read(&mut [0; 64])).await.unwrap().unwrap_or(0) > 0 {}
+    assert!(!serving.is_finished(), "the other one waits");
+    stop.refuse();
+    let mut answer = Vec::new();
+    timeout(TIMEOUT, waiting.read_to_end(&mut answer)).await.unwrap().unwrap();
+    assert!(answer.starts_with(&[5, 1, 0]), "{answer:?}");
+    timeout(TIMEOUT, serving).await.unwrap().unwrap();
+    drop(stream);
+}
+
+/// A client whose BIND waits for any peer, and the address that it was told.
+async fn bind(address: std::net::SocketAddr) -> (TcpStream, I2pName) {
     let mut client = TcpStream::connect(address).await.unwrap();
     client.write_all(&socks5_command(2, &[1, 0, 0, 0, 0], 7)).await.unwrap();
     let mut waits = [0; 7];
@@ -173,11 +210,8 @@ async fn a_client_that_waits_for_a_peer_is_refused_when_draining_begins() {
     assert_eq!(waits[..6], [5, 0, 5, 0, 0, 3]);
     let mut own = vec![0; usize::from(waits[6]) + 2];
     client.read_exact(&mut own).await.unwrap();
-    stop.drain(Duration::from_secs(3600));
-    let mut answer = Vec::new();
-    timeout(TIMEOUT, client.read_to_end(&mut answer)).await.unwrap().unwrap();
-    assert!(answer.starts_with(&[5, 1, 0]), "{answer:?}");
-    timeout(TIMEOUT, serving).await.unwrap().unwrap();
+    own.truncate(usize::from(waits[6]));
+    (client, I2pName::parse(std::str::from_utf8(&own).unwrap()).unwrap())
 }
 
 #[tokio::test]
@@ -227,7 +261,6 @@ async fn closing_a_listener_keeps_its_connections() {
         }
     };
     timeout(TIMEOUT, refused).await.unwrap();
-    sleep(QUIET * 2).await;
     echo(&mut open).await;
     assert!(!serving.is_finished());
     drop(open);

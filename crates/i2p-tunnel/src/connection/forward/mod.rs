@@ -80,21 +80,15 @@ pub(crate) async fn serve<D: Dial>(
         .serve_connection(TokioIo::new(stream), service_fn(answer));
     let served = {
         let mut gone = pin!(client.until_gone());
-        // A request that waits for its answer is not idle: no two moments are the same.
-        let waiting = || shared.is_unanswered().then(Instant::now);
-        let mut idle = pin!(stop.until_idle(|| (shared.activity(), client.untaken(), waiting())));
+        let moved = || (!shared.is_unanswered()).then(|| (shared.activity(), client.untaken()));
+        let mut idle = pin!(stop.until_idle(moved));
         let mut silent = pin!(until_silent(&shared, limits.idle));
-        let (mut draining, mut refusing) = (false, false);
+        let mut draining = false;
         loop {
             tokio::select! {
-                // First, so that a request that is refused next still counts as waiting.
+                // First, so that a request that is refused next still counts as busy.
                 biased;
-                stopped = &mut idle, if !refusing => {
-                    if !shared.is_unanswered() {
-                        return Err(stopped);
-                    }
-                    refusing = true;
-                }
+                stopped = &mut idle => return Err(stopped),
                 served = poll_fn(|context| connection.poll_without_shutdown(context)) => break served,
                 () = &mut gone => {
                     if shared.is_unanswered() {

@@ -134,7 +134,7 @@ impl<'a, D: Dial> Association<'a, D> {
         let _active = counts.association();
         tokio::select! {
             () = self.run(channel, control) => {}
-            _ = stop.until_idle(|| side.activity()) => {}
+            _ = stop.until_idle(|| Some(side.activity())) => {}
         }
     }
 

@@ -56,7 +56,7 @@ impl HalfClosedRelay<'_> {
             end = unless_idle(left, activity, silence) => {
                 end.ok_or(RelayEnd::Limit(limit))?.map_err(RelayEnd::Broken)
             }
-            told = self.stop.until_idle(|| (activity(), self.client.untaken(), self.peer.untaken())) => {
+            told = self.stop.until_idle(|| Some((activity(), self.client.untaken(), self.peer.untaken()))) => {
                 Err(RelayEnd::Broken(told))
             }
             () = self.early_end.requested() => Err(RelayEnd::Limit(Limit::HalfClose)),

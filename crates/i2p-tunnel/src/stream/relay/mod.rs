@@ -109,7 +109,9 @@ pub(crate) async fn relay(
         };
         tokio::select! {
             first = limited => first,
-            told = stop.until_idle(|| (activity(), client.untaken(), peer.untaken())) => Err(RelayEnd::Broken(told)),
+            told = stop.until_idle(|| Some((activity(), client.untaken(), peer.untaken()))) => {
+                Err(RelayEnd::Broken(told))
+            }
         }
     };
     let end = match first {
