@@ -25,7 +25,7 @@ pub use account::{Account, DatagramCounts, DropReason, RecentFailure};
 pub use client::{
     AccessPolicy, Admission, Authentication, BookAccess, Caps, Client, ClientAddress, ClientCredentials,
     ClientOrigin, ClientProtocol, DatagramPolicy, EntryError, HeaderPolicy, Isolate, IsolationKey,
-    LocalClients, PerClient, Protocols, SessionPolicy, Users, UsersError,
+    LocalClients, MalformedLine, PerClient, Protocols, SessionPolicy, Users, UsersError,
 };
 pub use connection::{ChosenNames, JumpService, Service, SiteStreams, datagram_descriptors, serve};
 pub use dial::{

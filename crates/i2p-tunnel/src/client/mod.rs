@@ -27,7 +27,7 @@ pub use self::{
     identity::{Client, ClientAddress, ClientCredentials, ClientOrigin, ClientProtocol, LocalClients},
     isolation::{Isolate, IsolationKey},
     session_policy::SessionPolicy,
-    users::{EntryError, Users, UsersError},
+    users::{EntryError, MalformedLine, Users, UsersError},
 };
 pub(crate) use self::{
     admission::Admitted,

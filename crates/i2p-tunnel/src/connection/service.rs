@@ -120,7 +120,8 @@ impl<D> Service<D> {
     }
 
     /// The same service for contained programs, at [their listener](crate::Listeners::bind_for_contained_programs). Its clients need no
-    /// password that grants access. Each is isolated by the username and password that it sends, whatever the tunnel isolates by. It is told failures by Tor's extended codes.
+    /// password. Each is isolated by the username and password that it sends, whatever the tunnel isolates by, and gets Tor's extended
+    /// codes for failures.
     #[must_use]
     pub fn for_contained_programs(self) -> Self {
         Self { access: AccessPolicy::of_contained_programs(), ..self }

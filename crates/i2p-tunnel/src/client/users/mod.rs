@@ -118,16 +118,29 @@ pub enum UsersError {
     /// The operating system provides no random numbers.
     #[error(transparent)]
     Random(#[from] io::Error),
-    /// Lines are malformed: the number of each, from 1, and its mistake, which never quotes the line. Lines after the first of them
-    /// may be left out.
+    /// Lines are malformed. Lines after the first of them may be left out.
     #[error("{}", in_words(.0))]
-    Lines(Vec<(usize, &'static str)>),
+    Lines(Vec<MalformedLine>),
+}
+
+/// A malformed line of a users file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MalformedLine {
+    /// Its number, from 1.
+    pub number: usize,
+    /// What is wrong with it. The text never quotes the line.
+    pub mistake: &'static str,
+}
+
+impl fmt::Display for MalformedLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}: {}", self.number, self.mistake)
+    }
 }
 
 /// The first malformed lines, and that there are more.
-fn in_words(lines: &[(usize, &'static str)]) -> String {
-    let shown: Vec<_> =
-        lines.iter().take(MAX_REPORTED_LINES).map(|(line, what)| format!("line {line}: {what}")).collect();
+fn in_words(lines: &[MalformedLine]) -> String {
+    let shown: Vec<_> = lines.iter().take(MAX_REPORTED_LINES).map(MalformedLine::to_string).collect();
     shown.join("; ") + if lines.len() > MAX_REPORTED_LINES { "; and more lines" } else { "" }
 }
 
@@ -149,7 +162,7 @@ impl Users {
                     .map(|_| "an earlier line has the same name"),
                 Err(mistake) => Some(mistake),
             };
-            malformed.extend(mistake.map(|what| (index + 1, what)));
+            malformed.extend(mistake.map(|mistake| MalformedLine { number: index + 1, mistake }));
             if malformed.len() > MAX_REPORTED_LINES {
                 break;
             }

@@ -235,7 +235,7 @@ fn errors_name_the_malformed_line_and_do_not_quote_it() {
     ] {
         let error = Users::parse(text).unwrap_err();
         assert!(
-            matches!(&error, UsersError::Lines(lines) if matches!(&lines[..], [(at, what)] if *at == line && what.contains(says))),
+            matches!(&error, UsersError::Lines(lines) if matches!(&lines[..], [it] if it.number == line && it.mistake.contains(says))),
             "{text}: {error}"
         );
         assert!(!error.to_string().contains("secret"));
