@@ -15,8 +15,8 @@ use rustix::{
 /// A running program with its children. Dropping it kills them.
 pub(crate) struct Processes {
     root: Child,
-    /// The name of those that count. All if `None`.
-    counted: Option<&'static str>,
+    /// The name of those that do not count.
+    ignored: Option<&'static str>,
 }
 
 /// The fields of `/proc/PID/stat` that matter here (proc(5)).
@@ -35,12 +35,12 @@ impl Processes {
         let root = command
             .spawn()
             .with_context(|| format!("could not start {}", command.get_program().display()))?;
-        Ok(Self { root, counted: None })
+        Ok(Self { root, ignored: None })
     }
 
-    /// Counts only processes with this name: not those of another program that it runs.
-    pub(crate) fn counting_only(mut self, name: &'static str) -> Self {
-        self.counted = Some(name);
+    /// Does not count processes with this name: those of another program that it runs.
+    pub(crate) fn ignoring(mut self, name: &'static str) -> Self {
+        self.ignored = Some(name);
         self
     }
 
@@ -81,7 +81,7 @@ impl Processes {
     /// Those of the family that count.
     fn counted(&self) -> Result<Vec<(u32, Stat)>> {
         let mut family = self.family()?;
-        family.retain(|(_, stat)| self.counted.is_none_or(|name| stat.name == name));
+        family.retain(|(_, stat)| self.ignored.is_none_or(|name| stat.name != name));
         Ok(family)
     }
 
@@ -186,8 +186,9 @@ mod tests {
         let family = processes.family().unwrap();
         assert_eq!(family.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [processes.root.id(), child]);
         assert!(processes.memory().unwrap() > 0 && processes.descriptors().unwrap() >= 6);
-        let processes = processes.counting_only("sleep");
-        assert_eq!(processes.counted().unwrap().iter().map(|(id, _)| *id).collect::<Vec<_>>(), [child]);
+        let processes = processes.ignoring("sleep");
+        let counted: Vec<_> = processes.counted().unwrap().iter().map(|(id, _)| *id).collect();
+        assert_eq!(counted, [processes.root.id()]);
         drop(processes);
         assert!(died(child));
     }

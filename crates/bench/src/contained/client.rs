@@ -7,6 +7,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     thread,
+    time::Instant,
 };
 
 use anyhow::{Context, Result, bail};
@@ -33,6 +34,8 @@ pub(super) enum Order {
     Hold(usize),
     /// Say how many µs a round trip takes: the median of this many.
     RoundTrips(u64),
+    /// Say how many ms it takes to open a connection and get a message back: the median of this many, one after the other.
+    Open(u64),
 }
 
 impl Order {
@@ -43,6 +46,7 @@ impl Order {
             Self::Bytes => "bytes 0".into(),
             Self::Hold(count) => format!("hold {count}"),
             Self::RoundTrips(count) => format!("round-trips {count}"),
+            Self::Open(count) => format!("open {count}"),
         }
     }
 
@@ -53,6 +57,7 @@ impl Order {
             "bytes" => Self::Bytes,
             "hold" => Self::Hold(count),
             "round-trips" => Self::RoundTrips(number.parse().ok()?),
+            "open" => Self::Open(number.parse().ok()?),
             _ => Self::Bulk(Direction::ALL.into_iter().find(|direction| word(*direction) == name)?, count),
         })
     }
@@ -99,7 +104,7 @@ impl Worker {
     fn obey(&mut self, order: Order) -> Result<String> {
         match order {
             Order::Bulk(direction, count) => {
-                (0..count).try_for_each(|_| self.start_bulk(direction))?;
+                self.start_bulk(direction, count)?;
                 Ok("started".into())
             }
             Order::Bytes => Ok(self.received.load(Ordering::Relaxed).to_string()),
@@ -118,22 +123,39 @@ impl Worker {
                 let times = workloads::round_trips(&mut connection, count)?;
                 Ok(median(&times).context("no round trip")?.to_string())
             }
+            Order::Open(count) => {
+                let time = |_| -> Result<f64> {
+                    let start = Instant::now();
+                    self.open()?;
+                    Ok(start.elapsed().as_secs_f64() * 1e3)
+                };
+                let times = (0..count).map(time).collect::<Result<Vec<_>>>()?;
+                Ok(median(&times).context("no connection")?.to_string())
+            }
         }
     }
 
     /// The threads end with the process.
-    fn start_bulk(&self, direction: Direction) -> Result<()> {
-        let mut connection = self.client.connect(None)?;
-        connection.send_job(workloads::job(direction))?;
-        let connection = Arc::new(connection);
-        if direction != Direction::Up {
-            let (connection, received) = (Arc::clone(&connection), Arc::clone(&self.received));
-            thread::spawn(move || service::receive(connection.stream(), &received));
-        }
-        if direction != Direction::Down {
-            thread::spawn(move || service::send(connection.stream()));
+    fn start_bulk(&self, direction: Direction, count: usize) -> Result<()> {
+        let mut connections = (0..count).map(|_| self.client.connect(None)).collect::<Result<Vec<_>>>()?;
+        connections.iter_mut().try_for_each(|connection| connection.send_job(workloads::job(direction)))?;
+        for connection in connections.into_iter().map(Arc::new) {
+            if direction != Direction::Up {
+                let (connection, received) = (Arc::clone(&connection), Arc::clone(&self.received));
+                thread::spawn(move || service::receive(connection.stream(), &received));
+            }
+            if direction != Direction::Down {
+                thread::spawn(move || service::send(connection.stream()));
+            }
         }
         Ok(())
+    }
+
+    /// Opens a connection and gets a message back.
+    fn open(&self) -> Result<()> {
+        let mut connection = self.client.connect(None)?;
+        connection.send_job(Job::Echo(1))?;
+        connection.round_trip()
     }
 }
 
@@ -149,6 +171,7 @@ mod tests {
             Order::Bytes,
             Order::Hold(1000),
             Order::RoundTrips(7),
+            Order::Open(20),
         ] {
             assert_eq!(Order::parse(&order.line()), Some(order));
         }
@@ -165,6 +188,8 @@ mod tests {
         while worker.obey(Order::Bytes).unwrap() == "0" {
             thread::yield_now();
         }
-        assert!(worker.obey(Order::RoundTrips(5)).unwrap().parse::<f64>().unwrap() > 0.0);
+        for order in [Order::RoundTrips(5), Order::Open(3)] {
+            assert!(worker.obey(order).unwrap().parse::<f64>().unwrap() > 0.0);
+        }
     }
 }

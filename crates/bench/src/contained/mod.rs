@@ -110,6 +110,8 @@ fn run_to_end(command: &mut Command) -> Result<f64> {
     Ok(time.as_secs_f64() * 1e3)
 }
 
+/// How many connections are opened beside bulk data.
+const OPENED_BESIDE: u64 = 20;
 /// Places in [`Reading::cpu`].
 const EXEC: usize = 0;
 const PROXY: usize = 1;
@@ -149,6 +151,10 @@ fn bulk(
     };
     let end =
         read_after_window(plan, read, |end| spent(end, measured) >= MIN_CPU_TIME && end.bytes > start.bytes)?;
+    if (direction, count) == (Direction::Both, MANY) {
+        let median: f64 = worker.ask(Order::Open(OPENED_BESIDE))?.parse()?;
+        outcome.record(Row::OpenBeside(count), way, median)?;
+    }
     let gibibytes = (end.bytes - start.bytes) as f64 / f64::from(1 << 30);
     let throughput = gibibytes / (end.time - start.time).as_secs_f64();
     outcome.record(Row::Throughput(direction, count), way, throughput)?;

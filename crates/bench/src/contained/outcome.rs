@@ -23,6 +23,8 @@ pub(super) enum Row {
     Throughput(Direction, usize),
     /// The median of a small message's round trip, in µs.
     RoundTrip,
+    /// The median of the time in ms to open a connection and get a message back, beside this many that carry bulk data both ways.
+    OpenBeside(usize),
     /// Resident memory of `exec` per idle connection, in KiB.
     IdleMemory(usize),
     /// From the start of a program that does nothing to its end, in ms.
@@ -42,6 +44,12 @@ impl fmt::Display for Row {
             }
             Self::Throughput(direction, count) => write!(f, "GiB/s, {direction}, {}", connections(count)),
             Self::RoundTrip => f.write_str("round trip of 64 bytes, median, µs"),
+            Self::OpenBeside(count) => {
+                write!(
+                    f,
+                    "a new connection and a message there and back, beside {count} both ways, median, ms"
+                )
+            }
             Self::IdleMemory(count) => write!(f, "memory of exec per idle connection, {count} held, KiB"),
             Self::Start => f.write_str("start to end, ms; in the first column, of unshare"),
         }

@@ -4,13 +4,14 @@ use std::{
     env,
     fs::File,
     io::{BufRead, BufReader, Write},
+    path::PathBuf,
     process::{ChildStdin, Command, Stdio},
-    sync::mpsc::{Receiver, channel},
+    sync::mpsc::{Receiver, RecvTimeoutError, channel},
     thread,
     time::Duration,
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 
 use super::{
     client::{CLIENT, CONTAINED, Order},
@@ -24,8 +25,8 @@ use crate::{
 
 /// How long an answer may take. A thousand connections take some seconds.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
-/// The processes that count: not the program itself.
-const OUR_NAME: &str = "i2p-socks";
+/// The program itself, whose processes do not count.
+const PROGRAM_NAME: &str = "bench";
 
 /// A running client. Dropping it ends it.
 pub(super) struct Worker {
@@ -33,6 +34,7 @@ pub(super) struct Worker {
     pub(super) processes: Processes,
     stdin: ChildStdin,
     answers: Receiver<std::io::Result<String>>,
+    log_path: PathBuf,
 }
 
 impl Worker {
@@ -46,15 +48,17 @@ impl Worker {
                 command.args([CLIENT, &address.to_string(), &port]);
                 command
             }
-            _ => {
+            (Way::Socks, _) => bail!("the proxy has no SOCKS port"),
+            (Way::Proxy | Way::Own, _) => {
                 let mut command = way.exec_program(setup, &program)?;
                 command.args([CLIENT, CONTAINED, &port]);
                 command
             }
         };
-        let log = File::create(setup.lab.join("contained.log"))?;
+        let log_path = setup.lab.join(format!("{}.log", way.title()));
+        let log = File::create(&log_path)?;
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log);
-        let mut processes = Processes::start(&mut command)?.counting_only(OUR_NAME);
+        let mut processes = Processes::start(&mut command)?.ignoring(PROGRAM_NAME);
         let root = processes.root();
         let stdin = root.stdin.take().context("no stdin")?;
         let stdout = root.stdout.take().context("no stdout")?;
@@ -67,16 +71,21 @@ impl Worker {
                 }
             }
         });
-        Ok(Self { processes, stdin, answers })
+        Ok(Self { processes, stdin, answers, log_path })
     }
 
     /// Gives an order and returns the answer.
     pub(super) fn ask(&mut self, order: Order) -> Result<String> {
         let line = order.line();
-        let asked = writeln!(self.stdin, "{line}").context("it has ended");
-        let answer = asked.and_then(|()| Ok(self.answers.recv_timeout(ANSWER_TIMEOUT)??));
-        let answer =
-            answer.with_context(|| format!("the client did not answer {line:?}; see contained.log"))?;
+        let failed = |why: &str| format!("the client {why} {line:?}; see {}", self.log_path.display());
+        writeln!(self.stdin, "{line}").with_context(|| failed("has ended before"))?;
+        let answer = self.answers.recv_timeout(ANSWER_TIMEOUT).map_err(|error| {
+            anyhow!(failed(match error {
+                RecvTimeoutError::Timeout => "has no answer to",
+                RecvTimeoutError::Disconnected => "has ended at",
+            }))
+        })?;
+        let answer = answer.with_context(|| failed("broke off at"))?;
         ensure!(!answer.is_empty(), "an empty answer to {line:?}");
         Ok(answer)
     }
