@@ -15,7 +15,6 @@ mod dns;
 mod ending;
 mod outside;
 mod pipe;
-mod relay;
 mod splice;
 #[cfg(test)]
 mod turns;
@@ -29,13 +28,10 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
+pub use self::outside::{Datagram, DnsTransport, Outside, OutsideStream, Replies};
 use self::{
     accepting::Listener,
     device::{Device, Ready},
-};
-pub use self::{
-    outside::{Datagram, DnsTransport, Outside, OutsideStream, Replies},
-    splice::Socket,
 };
 use crate::{
     gate::{Datagrams, FlowId, Gate, Limits, Refusal, Verdict},
@@ -260,7 +256,7 @@ impl<O: Outside> Network<O> {
         match far {
             Some(FarEnd::Stream(far)) => {
                 self.tasks.spawn(async move {
-                    relay::relay(program, far).await;
+                    far.relay(program).await;
                     Finished::Relay
                 });
             }

@@ -28,7 +28,7 @@ const DISCARD_BYTES: usize = 16 * 1024;
 
 /// A socket that the kernel can relay.
 #[derive(Debug, Clone, Copy)]
-pub enum Socket<'a> {
+pub(super) enum Socket<'a> {
     /// A TCP connection.
     Tcp(&'a TcpStream),
     /// A Unix socket.

@@ -1,25 +1,17 @@
 //! The outside of the tests. The last byte of the target says what becomes of it; what is open leads to the same port of 127.0.0.1.
 
 use std::{
-    io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
-    pin::Pin,
     sync::atomic::{AtomicUsize, Ordering::Relaxed},
-    task::{Context, Poll},
     time::Duration,
 };
 
 use i2p_contain::{
     gate::Refusal,
-    network::{Datagram, DnsTransport, Outside, OutsideStream, Replies},
+    network::{Datagram, DnsTransport, Outside, Replies},
     packet::Unreachable,
 };
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-    sync::Semaphore,
-    time::sleep,
-};
+use tokio::{net::TcpStream, sync::Semaphore, time::sleep};
 
 pub(crate) const OPEN: u8 = 1;
 pub(crate) const REFUSED: u8 = 2;
@@ -27,8 +19,6 @@ pub(crate) const UNREACHABLE: u8 = 3;
 pub(crate) const TIMED_OUT: u8 = 4;
 pub(crate) const DENIED: u8 = 5;
 pub(crate) const NO_NETWORK: u8 = 6;
-/// Open as well, as a stream that is not just a socket to the network.
-pub(crate) const LAYERED: u8 = 7;
 /// Never answers. [`SILENT_DIALS`] counts them.
 pub(crate) const SILENT: u8 = 8;
 /// Open, once [`LET_GO`] lets it.
@@ -63,68 +53,23 @@ impl Drop for SilentDial {
 #[derive(Debug)]
 pub(crate) struct TestOutside;
 
-/// A connection of the tests.
-#[derive(Debug)]
-pub(crate) struct TestStream {
-    stream: TcpStream,
-    is_layered: bool,
-}
-
-impl OutsideStream for TestStream {
-    fn abort(self) {
-        self.stream.abort();
-    }
-
-    fn socket(&self) -> Option<i2p_contain::network::Socket<'_>> {
-        self.stream.socket().filter(|_| !self.is_layered)
-    }
-}
-
-impl AsyncRead for TestStream {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
-    }
-}
-
-impl AsyncWrite for TestStream {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        data: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, data)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
-}
-
 impl Outside for TestOutside {
-    type Stream = TestStream;
+    type Stream = TcpStream;
 
-    async fn dial(&self, _client: SocketAddr, target: SocketAddr) -> Result<TestStream, Refusal> {
+    async fn dial(&self, _client: SocketAddr, target: SocketAddr) -> Result<TcpStream, Refusal> {
         let fate = match target.ip() {
             IpAddr::V4(address) => address.octets()[3],
             IpAddr::V6(address) => address.octets()[15],
         };
         let refusal = match fate {
-            OPEN | LAYERED | SLOW => {
+            OPEN | SLOW => {
                 if fate == SLOW {
                     LET_GO.acquire().await.unwrap().forget();
                 }
                 let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, target.port())).await;
                 let stream = stream.map_err(|_| Refusal::Refused)?;
                 stream.set_nodelay(true).unwrap();
-                return Ok(TestStream { stream, is_layered: fate == LAYERED });
+                return Ok(stream);
             }
             SILENT => {
                 let _counted = SilentDial::new();

@@ -13,16 +13,15 @@ use socket2::SockRef;
 
 use crate::{
     namespace::{inside, size},
-    outside::{LAYERED, OPEN},
+    outside::OPEN,
     world::{World, v4, v6},
 };
 
 /// No read is longer than this.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Targets that lead to a port of the far end: with IPv4 and IPv6, relayed by the kernel and not.
-const TARGETS: [fn(u16) -> SocketAddr; 3] =
-    [|port| v4(OPEN, port), |port| v6(OPEN, port), |port| v4(LAYERED, port)];
+/// Targets that lead to a port of the far end.
+const TARGETS: [fn(u16) -> SocketAddr; 2] = [|port| v4(OPEN, port), |port| v6(OPEN, port)];
 
 /// Serves the next connection in a thread, and returns its port and the result.
 fn far_end<T: Send + 'static>(

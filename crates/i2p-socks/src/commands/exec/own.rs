@@ -2,20 +2,13 @@
 
 use std::{
     collections::HashMap,
-    io,
-    pin::Pin,
     sync::{Mutex, MutexGuard, PoisonError},
-    task::{Context, Poll, ready},
-    time::Duration,
 };
 
 use i2p_contain::network::OutsideStream;
 use i2p_name::{B32, NamedTarget, Target};
-use i2p_tunnel::{ClientFin, DatagramSender, Datagrams, Dial, Failure, Hold, OpenStream, Socket};
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    time::{Instant, Sleep, sleep},
-};
+use i2p_tunnel::{DatagramSender, Datagrams, Dial, Failure, Limits, OpenStream, Socket};
+use tokio::net::TcpStream;
 
 use super::way::{Association, Received, Way};
 use crate::{commands::streams::own::OwnSessions, daemon::sessions::Dialler};
@@ -28,7 +21,7 @@ impl Way for OwnSessions {
     type Association = OwnAssociation;
 
     async fn dial(&self, target: &Target, port: u16) -> Result<OwnStream, Failure> {
-        Ok(OwnStream::new(self.dial(target, port).await?, self.half_close()))
+        Ok(OwnStream { opened: self.dial(target, port).await?, limits: self.limits() })
     }
 
     async fn lookup(&self, name: &NamedTarget) -> Result<(), Failure> {
@@ -52,81 +45,19 @@ impl Way for OwnSessions {
 
 /// A stream of a session of this process.
 pub(in crate::commands) struct OwnStream {
-    socket: Socket,
-    /// What the far end had sent when the stream was opened.
-    first_data: io::Cursor<Vec<u8>>,
-    fin: ClientFin,
-    half_close: Duration,
-    /// When to give up waiting for the far end, if the end of the program's data was held back.
-    silent_at: Option<Pin<Box<Sleep>>>,
-    _hold: Option<Box<dyn Hold>>,
+    opened: OpenStream,
+    limits: Limits,
 }
 
-impl OwnStream {
-    fn new(opened: OpenStream, half_close: Duration) -> Self {
-        let OpenStream { socket, first_data, client_fin: fin, hold } = opened;
-        // A failure only makes the stream slower.
-        let _ = socket.set_nodelay();
-        Self {
-            socket,
-            first_data: io::Cursor::new(first_data),
-            fin,
-            half_close,
-            silent_at: None,
-            _hold: hold,
-        }
-    }
-}
-
+/// As a proxy relays between a client and a stream.
 impl OutsideStream for OwnStream {
+    async fn relay(self, program: TcpStream) {
+        // The program and the far end learn of a failure by a reset.
+        let _ = self.opened.relay(Socket::from(program), &self.limits).await;
+    }
+
     fn abort(self) {
-        self.socket.reset_on_close(true);
-    }
-}
-
-impl AsyncRead for OwnStream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        let before = buffer.filled().len();
-        ready!(Pin::new(&mut this.first_data).poll_read(context, buffer))?;
-        if buffer.filled().len() > before {
-            return Poll::Ready(Ok(()));
-        }
-        let read = Pin::new(&mut this.socket).poll_read(context, buffer);
-        let Some(silent_at) = &mut this.silent_at else { return read };
-        if read.is_ready() {
-            silent_at.as_mut().reset(Instant::now() + this.half_close);
-            return read;
-        }
-        silent_at.as_mut().poll(context).map(|()| Err(io::ErrorKind::TimedOut.into()))
-    }
-}
-
-impl AsyncWrite for OwnStream {
-    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().socket).poll_write(context, bytes)
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().socket).poll_flush(context)
-    }
-
-    /// Holds the end of the program's data back where it would end the whole stream.
-    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        match this.fin {
-            ClientFin::Forwarded => Pin::new(&mut this.socket).poll_shutdown(context),
-            ClientFin::Held => {
-                this.silent_at = Some(Box::pin(sleep(this.half_close)));
-                // The other direction waits for the far end, and has to wait for this, too.
-                context.waker().wake_by_ref();
-                Pin::new(&mut this.socket).poll_flush(context)
-            }
-        }
+        self.opened.reset();
     }
 }
 

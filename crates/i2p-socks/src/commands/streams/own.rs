@@ -1,10 +1,10 @@
 //! Sessions of this process, used if no proxy is running.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use i2p_name::{NamedTarget, Target};
 use i2p_tunnel::{
-    Client, ClientAddress, ClientCredentials, ClientProtocol, Dial, Failure, IsolationKey, Listening,
+    Client, ClientAddress, ClientCredentials, ClientProtocol, Dial, Failure, IsolationKey, Limits, Listening,
     OpenStream, Routing, SessionPolicy,
 };
 use tokio::time::timeout;
@@ -31,8 +31,7 @@ pub(in crate::commands) struct OwnSessions {
     routing: Routing,
     policy: SessionPolicy,
     client: Client,
-    dial: Duration,
-    half_close: Duration,
+    limits: Limits,
     carries_datagrams: bool,
     _sessions: Sessions,
     _router: Router,
@@ -76,8 +75,7 @@ impl OwnSessions {
             routing: sessions.routing().clone(),
             policy: tunnel.session_policy(),
             client: this_process(),
-            dial: limits.dial,
-            half_close: limits.half_close,
+            limits,
             carries_datagrams: tunnel.dedicated_sessions().is_some_and(|wants| wants.datagrams.is_some()),
             _sessions: sessions,
             _router: router,
@@ -91,13 +89,13 @@ impl OwnSessions {
         asked: &ConnectTarget,
     ) -> Result<PeerStream, CommandError> {
         let opened = explained(self.dial(&asked.target, asked.port).await)?;
-        Ok(PeerStream::of_session(opened, self.half_close))
+        Ok(PeerStream::of_session(opened, self.limits.half_close))
     }
 
     /// Opens a stream to a target: in I2P, or where a route leads.
     pub(in crate::commands) async fn dial(&self, target: &Target, port: u16) -> Result<OpenStream, Failure> {
         let key = self.policy.key(&self.client, target, port);
-        self.in_time(self.routing.open(&self.dialler, &key, (target, port), self.dial)).await
+        self.in_time(self.routing.open(&self.dialler, &key, (target, port), self.limits.dial)).await
     }
 
     /// Checks that a name exists, as far as this can be known without a stream, or that a route leads to it.
@@ -124,9 +122,9 @@ impl OwnSessions {
         self.carries_datagrams
     }
 
-    /// How long a peer may be silent after the end of our data, which it is not told of.
-    pub(in crate::commands) fn half_close(&self) -> Duration {
-        self.half_close
+    /// How long streams may be silent.
+    pub(in crate::commands) fn limits(&self) -> Limits {
+        self.limits
     }
 
     /// Opens a session for datagrams.
@@ -143,7 +141,7 @@ impl OwnSessions {
         let listening = explained(listening.await)?;
         on_address(&listening.address().to_string());
         let incoming = explained(listening.accept().await)?;
-        Ok(PeerStream::of_session(incoming.stream, self.half_close))
+        Ok(PeerStream::of_session(incoming.stream, self.limits.half_close))
     }
 
     /// The isolation key for datagrams and incoming streams, which have no destination host.
@@ -152,7 +150,7 @@ impl OwnSessions {
     }
 
     async fn in_time<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-        timeout(self.dial, work).await.unwrap_or(Err(Failure::TimedOut))
+        timeout(self.limits.dial, work).await.unwrap_or(Err(Failure::TimedOut))
     }
 }
 
