@@ -84,6 +84,11 @@ impl Entry {
         self.usage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Waits for the session, without limit. Cancel-safe.
+    pub(super) async fn session(&self) -> Session {
+        self.supervised.session().await
+    }
+
     /// When it was last used. `None` while it is in use.
     pub(super) fn unused_since(&self) -> Option<Instant> {
         let usage = self.usage();
@@ -292,14 +297,9 @@ impl SessionLease {
         }
     }
 
-    /// The session, if it can be used now. Unlike [`session`](Self::session), this does not hurry its supervision.
+    /// The session, if it can be used now. Unlike [`session_within`](Self::session_within), this does not hurry its supervision.
     pub(crate) fn current(&self) -> Option<Session> {
         self.entry.supervised.current()
-    }
-
-    /// Waits for the session, without limit. Cancel-safe.
-    pub(super) async fn session(&self) -> Session {
-        self.entry.supervised.session().await
     }
 
     /// Waits for the session until one of the deadlines. Cancel-safe.
@@ -310,7 +310,7 @@ impl SessionLease {
     pub(crate) async fn session_within(&self, deadlines: SessionDeadlines) -> Result<Session, Failure> {
         tokio::select! {
             biased;
-            session = self.session() => Ok(session),
+            session = self.entry.session() => Ok(session),
             failure = self.deadline_passed(deadlines) => Err(failure),
         }
     }

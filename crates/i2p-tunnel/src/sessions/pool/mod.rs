@@ -13,7 +13,11 @@ use std::{
 
 use i2p_sam::{Bridge, Session};
 use restart_schedule::again_after_panics;
-use tokio::{sync::Notify, task::JoinHandle, time::Instant};
+use tokio::{
+    sync::Notify,
+    task::JoinHandle,
+    time::{Instant, timeout},
+};
 
 use self::state::{ClosedSessions, State};
 pub(crate) use self::{
@@ -25,6 +29,9 @@ pub use self::{
     options::PoolOptions,
 };
 use crate::client::IsolationKey;
+
+/// How long the start waits for one session before it looks which there are.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Sessions by [`IsolationKey`]. Clones are the same pool; its sessions end with the last of them and the last lease of a session.
 ///
@@ -185,11 +192,16 @@ impl SessionPool {
         self.shared.state().sessions()
     }
 
-    /// Waits until a session is ready: a spare if there is one, otherwise any. Returns `None` if the pool has no session yet, as
-    /// with [`PoolOptions::delay_open`]. Waits without limit. Cancel-safe.
+    /// Waits until a session is ready: a spare if there is one, otherwise any. Returns `None` if the first session is built for the first
+    /// client, as with [`PoolOptions::delay_open`], and there is none yet. Uses none of them. Waits without limit. Cancel-safe.
     pub async fn first_ready(&self) -> Option<Session> {
-        let first = self.shared.state().any()?;
-        Some(first.session().await)
+        loop {
+            let any = self.shared.state().any()?;
+            // A session that nobody uses may be closed meanwhile.
+            if let Ok(session) = timeout(LOOK_INTERVAL, any.session()).await {
+                return Some(session);
+            }
+        }
     }
 }
 
@@ -216,5 +228,26 @@ async fn tidy_when_due(shared: &Shared) {
             }
             None => shared.changed.notified().await,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{future::poll_fn, pin::pin, task::Poll};
+
+    use super::*;
+
+    /// Before there is a router, a look at a client's session takes the first one, and leaves it to be closed.
+    #[tokio::test]
+    async fn no_session_is_ready_after_the_first_was_closed_before_it_was() {
+        let pool = SessionPool::new(Bridge::undecided(), PoolOptions::default());
+        let mut ready = pin!(pool.first_ready());
+        drop(pool.lease(&IsolationKey::default()).unwrap());
+        assert_eq!(pool.sessions()[0].leases, 0);
+        pool.shared.state().close(&IsolationKey::default()).unwrap();
+        assert!(pool.sessions().is_empty());
+        assert!(poll_fn(|context| Poll::Ready(ready.as_mut().poll(context))).await.is_pending());
+        let sessions = pool.sessions();
+        assert!(sessions.len() == 1 && sessions[0].spare && sessions[0].leases == 0, "{sessions:?}");
     }
 }

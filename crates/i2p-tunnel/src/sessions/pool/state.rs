@@ -404,9 +404,11 @@ impl State {
         used.chain(self.spares.iter().map(|entry| entry.spare_status())).collect()
     }
 
-    /// Leases any session, preferably a spare.
-    pub(super) fn any(&self) -> Option<SessionLease> {
-        let entry = self.spares.front().or_else(|| self.entries.values().next())?;
-        Some(SessionLease::new(Arc::clone(entry)))
+    /// Any session, preferably a spare. If there is none, begins to build one, unless that is delayed until the first client.
+    pub(super) fn any(&mut self) -> Option<Arc<Entry>> {
+        if self.spares.is_empty() && self.entries.is_empty() && self.options.spares_at_start() > 0 {
+            self.open_spare();
+        }
+        self.spares.front().or_else(|| self.entries.values().next()).cloned()
     }
 }
