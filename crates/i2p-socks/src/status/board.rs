@@ -119,14 +119,17 @@ impl Board {
         }
     }
 
-    /// Whether clients of some tunnel depend on a router of which no open session shows that it answers.
+    /// Whether clients of some tunnel depend on a router of which no session shows how it is.
     fn depends_on_router(&self) -> bool {
-        let conditions: Vec<_> = self.active().pools.iter().map(TunnelPool::condition).collect();
+        let active = self.active().clone();
+        let conditions: Vec<_> = active.pools.iter().map(TunnelPool::condition).collect();
         let lacks_session = |condition: &PoolCondition| *condition == PoolCondition::NoSession;
         let all_lack_sessions = !conditions.is_empty() && conditions.iter().all(lacks_session);
+        // It was reached when these were tried last.
+        let was_reached = all_lack_sessions && active.bridge_failure().is_none();
         match self.stage() {
             Stage::Starting => true,
-            Stage::Running { .. } => !conditions.contains(&PoolCondition::Ready) && !all_lack_sessions,
+            Stage::Running { .. } => !conditions.contains(&PoolCondition::Ready) && !was_reached,
             Stage::Stopping => false,
         }
     }

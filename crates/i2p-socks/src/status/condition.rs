@@ -58,7 +58,7 @@ impl Condition {
 
     /// Whether the router has to be asked if it answers, because no open session shows it.
     pub(super) fn needs_router(self) -> bool {
-        matches!(self, Self::Starting | Self::Idle | Self::Building)
+        matches!(self, Self::Starting | Self::Idle | Self::Building | Self::NoSession)
     }
 
     /// Whether new clients are served. Building a session takes a while if none is open, which is expected with `idle-close` and after
