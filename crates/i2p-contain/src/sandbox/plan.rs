@@ -203,7 +203,7 @@ fn warnings(request: &Request, host: &Host) -> Vec<String> {
         request.shared_home().into_iter().chain(bound.map(|bind| bind.path.as_path())).chain(private_is_own)
     {
         warnings.push(format!(
-            "the program can write in {} what other programs run: it is contained no more if it does",
+            "what the program may write in {}, other programs may run: it is contained no more if they do",
             path.display()
         ));
     }

@@ -103,7 +103,7 @@ pub(crate) async fn connect(
             stdio::relay(stdio::PeerStream::through_proxy(stream)).await
         }
         (Some(proxy), true) => {
-            proxy.refuse_demo("carries no datagrams")?;
+            proxy.refuse_demo("carries no datagrams: it carries only streams to its own page")?;
             datagrams::through_proxy(&proxy, &asked, command.linger).await
         }
         (None, false) => {

@@ -46,7 +46,8 @@ pub(crate) enum GenerateCommand {
     /// Proxy auto-config file, which tells browsers which hosts to reach through the proxy.
     ///
     /// Made from the configuration, like /proxy.pac of the admin endpoint. If the running proxy has another configuration, says so. Use
-    /// it as a local file: a browser that fails to download its auto-config file connects to all hosts directly.
+    /// it in Firefox as a local file: a browser that fails to download its auto-config file connects to all hosts directly. Chromium
+    /// does not read local ones; start it with --proxy-server instead.
     Pac {
         /// Use the proxy as an HTTP proxy instead of SOCKS5: the browser can send a password, and shows why a site cannot be opened.
         #[arg(long)]

@@ -44,7 +44,7 @@ pub(crate) async fn listen(
     let limits = config.limits.times();
     match RunningProxy::find(&config, command.tunnel.as_ref(), user).await? {
         Some(proxy) => {
-            proxy.refuse_demo("accepts no streams from peers")?;
+            proxy.refuse_demo("accepts no streams from peers: it carries only streams to its own page")?;
             incoming::listen(&proxy, command.port, command.forward, limits).await
         }
         None => {

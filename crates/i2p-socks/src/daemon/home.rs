@@ -31,16 +31,20 @@ pub(crate) enum Consequence {
     Without(String),
 }
 
+/// What to do about a directory that another proxy uses, and about one that this user cannot use. One can also choose another.
+const STOP_THE_OTHER: &str = "stop the other proxy";
+const BE_ITS_USER: &str = "run the proxy as the user to whom the directory belongs";
+
 impl Consequence {
-    fn of(config: &Config, error: &str) -> Self {
+    fn of(config: &Config, (error, mend): (&str, &str)) -> Self {
         let advice = "choose another directory with --state-dir DIR";
         let tunnels = config.tunnels();
         if let Some((index, tunnel)) =
             tunnels.iter().enumerate().find(|(_, tunnel)| tunnel.key == KeyMode::Persistent)
         {
             let text = format!(
-                "{error}. Tunnel {} has key = \"persistent\", and the directory of its keys must not be shared, because two \
-                 proxies must not use one identity: stop the other proxy if there is one, or {advice}",
+                "{error}. Tunnel {} has key = \"persistent\", and its key is kept there, which no two proxies may use at once: {mend}, \
+                 or {advice}",
                 tunnel.name()
             );
             return Self::Refused(text, Place::nth("tunnel", index, "key"));
@@ -51,8 +55,7 @@ impl Consequence {
         }
         if matches!(config.router.backend, Backend::I2pd | Backend::Embedded) {
             let text = format!(
-                "{error}. The router that the proxy starts keeps its files there, which no two routers can share: stop the other proxy \
-                 if there is one, or {advice}"
+                "{error}. The router that the proxy starts keeps its files there, which no two routers can share: {mend}, or {advice}"
             );
             return Self::Refused(text, Place::of("router", "backend"));
         }
@@ -79,13 +82,16 @@ impl StateDirectory {
     /// unless the configuration has subscriptions or persistent identities, or a router of the proxy's own.
     pub(crate) fn take(config: &Config, admin: Option<&str>) -> Result<Self, CommandError> {
         let admin = admin.map(str::to_owned);
-        let result = config.state_dir().map_err(|error| error.to_string()).and_then(|path| {
-            let control = StateDirOwner::take(&path).map_err(|error| unusable(&path, &error))?;
+        let result = config.state_dir().map_err(|error| (error.to_string(), BE_ITS_USER)).and_then(|path| {
+            let control = StateDirOwner::take(&path).map_err(|error| {
+                let mend = if error == IN_USE { STOP_THE_OTHER } else { BE_ITS_USER };
+                (unusable(&path, &error), mend)
+            })?;
             Ok(TakenDirectory { control, ports: PortsFile::new(&path), path })
         });
         match result {
             Ok(directory) => Ok(Self { taken: Ok(directory), admin }),
-            Err(error) => match Consequence::of(config, &error) {
+            Err((error, mend)) => match Consequence::of(config, (&error, mend)) {
                 Consequence::Refused(text, _) => Err(CommandError::run_time(text)),
                 Consequence::Without(text) => {
                     tracing::warn!("{text}");
@@ -102,11 +108,23 @@ impl StateDirectory {
             Ok(path) => unusable(&path, &private_directory::check(&path).err()?),
             Err(error) => error.to_string(),
         };
-        Some(Consequence::of(config, &error))
+        Some(Consequence::of(config, (&error, BE_ITS_USER)))
+    }
+
+    /// The error, and that another proxy is running with the state directory, if one is: it may be the reason.
+    pub(crate) async fn with_running_proxy(error: CommandError, config: &Config) -> CommandError {
+        match config.state_dir() {
+            Ok(path) if Self::is_in_use(config).await => CommandError::run_time(format_args!(
+                "{}. A proxy is running with the state directory already: i2p-socks status --state-dir {} shows it",
+                error.to_string().trim_end_matches('.'),
+                path.display()
+            )),
+            _ => error,
+        }
     }
 
     /// Whether another proxy is running with the state directory.
-    pub(crate) async fn is_in_use(config: &Config) -> bool {
+    async fn is_in_use(config: &Config) -> bool {
         let Ok(state_dir) = config.state_dir() else { return false };
         ControlClient::of(&state_dir).is_running().await.unwrap_or(false)
     }
@@ -114,7 +132,8 @@ impl StateDirectory {
     /// What [`take`](Self::take) would say while another proxy is running with the state directory, if one is.
     pub(crate) async fn if_shared(config: &Config) -> Option<Consequence> {
         let path = config.state_dir().ok()?;
-        Self::is_in_use(config).await.then(|| Consequence::of(config, &unusable(&path, &IN_USE)))
+        let shared = unusable(&path, &IN_USE);
+        Self::is_in_use(config).await.then(|| Consequence::of(config, (&shared, STOP_THE_OTHER)))
     }
 
     /// Refuses a configuration with persistent identities if this process does not have the directory: another proxy could use the

@@ -72,13 +72,7 @@ pub(crate) async fn run(
     let inherited = Arc::new(inherited);
     let bound = match BoundListener::bind_all(&config, &inherited).await {
         Ok(bound) => bound,
-        Err(error) if StateDirectory::is_in_use(&config).await => {
-            return Err(CommandError::run_time(format_args!(
-                "{}. A proxy is running with this state directory already: i2p-socks status shows it",
-                error.to_string().trim_end_matches('.')
-            )));
-        }
-        Err(error) => return Err(error),
+        Err(error) => return Err(StateDirectory::with_running_proxy(error, &config).await),
     };
     let listeners: Vec<_> = bound.iter().flat_map(BoundListener::listeners).collect();
     let board = Board::new(listeners.clone(), ProxyAutoConfig::of(&config), panics::count);

@@ -81,9 +81,11 @@ async fn a_proxy_that_is_running_with_the_state_directory_is_warned_of() {
     let taken = address.to_string();
     let (code, _, stderr) =
         output(&[&["run"][..], &shared, &["--router", "sam", "--sam", &sam, "--listen", &taken]].concat());
-    let says =
-        "--listen IP:PORT. A proxy is running with this state directory already: i2p-socks status shows it\n";
-    assert!(code == Some(1) && stderr.ends_with(says), "{stderr}");
+    let says = format!(
+        "--listen IP:PORT. A proxy is running with the state directory already: i2p-socks status --state-dir {} shows it\n",
+        state.display()
+    );
+    assert!(code == Some(1) && stderr.ends_with(&says), "{stderr}");
     fs::write(&config, "[[tunnel]]\nkey = 'persistent'\n").unwrap();
     let (code, stdout, _) = checked();
     let why =

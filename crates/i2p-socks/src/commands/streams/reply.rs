@@ -34,7 +34,12 @@ pub(in crate::commands) fn explain_reply(
         },
         ClientError::NoAcceptableMethod => format!(
             "tunnel {tunnel} requires a user name and a password: give them with --user NAME and --password-file FILE, or choose \
-             another tunnel with --tunnel NAME"
+             another tunnel with --tunnel NAME{}",
+            match kind {
+                RequestKind::Stream => "",
+                RequestKind::Datagrams => ". The tunnel also needs udp = \"datagram\"",
+                RequestKind::Peers => ". The tunnel also needs incoming = true",
+            }
         ),
         ClientError::CredentialsRefused => format!(
             "tunnel {tunnel} does not accept this user name and password: check its users-file, whose lines are made by i2p-socks \

@@ -261,7 +261,7 @@ impl ExecTunnel {
         tunnel: Option<&TunnelName>,
     ) -> Result<Option<Self>, CommandError> {
         let Some((control, ListeningAt { exec, .. })) = running(config).await? else { return Ok(None) };
-        refuse_demo(&control, "cannot be used by exec")?;
+        refuse_demo(&control, "cannot be used by exec: it serves only programs that connect to its port")?;
         let report = report_of(&control).await.map_err(CommandError::run_time)?;
         let named = |name: &str| report.tunnels.iter().find(|report| report.name == name);
         let wanted = |socket: &&Listener| tunnel.is_none_or(|name| socket.tunnel == name.as_str());
@@ -322,7 +322,7 @@ fn refuse_demo(control: &ControlClient, what: &str) -> Result<(), CommandError> 
         return Ok(());
     }
     Err(CommandError::run_time(format_args!(
-        "the demo {what}: it only carries streams to its own page. End the demo, and start a proxy with i2p-socks run"
+        "the demo {what}. End the demo, and start a proxy with i2p-socks run"
     )))
 }
 
