@@ -12,7 +12,7 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 use tun_rs::DeviceBuilder;
 
 use super::{
-    buffers, connect_timeout, routes,
+    connect_timeout, routes,
     settings::{LinkError, LinkSettings, MTU},
 };
 use crate::gate::Addresses;
@@ -56,7 +56,6 @@ impl Link {
         // A socket stays with the namespace in which it was made, so all are made before anything is waited for.
         let (device, index) = open_device()?;
         connect_timeout::set(settings.connect_timeout);
-        buffers::limit();
         let has_ipv6 = Path::new("/proc/net/if_inet6").exists();
         let socket_v4 = tcp_socket(Domain::IPV4).map_err(LinkError::Listener)?;
         let socket_v6 =

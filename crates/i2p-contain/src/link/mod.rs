@@ -7,8 +7,6 @@
 //! the programs have to be ended then, as [`sandbox`](crate::sandbox) does.
 
 #[cfg(target_os = "linux")]
-mod buffers;
-#[cfg(target_os = "linux")]
 mod connect_timeout;
 #[cfg(target_os = "linux")]
 mod descriptors;
