@@ -22,7 +22,7 @@ fn run(protocol: Protocol, said: &Conversation, size: usize) -> (Outcome, Conver
     let mut filter = Filter::new(protocol);
     let (mut to_server, mut to_client, mut events) = (vec![], vec![], vec![]);
     let (mut end, mut passed) = (Ok(Next::Filter), Conversation::new());
-    'all: for (turn, words) in said.iter().enumerate() {
+    for (turn, words) in said.iter().enumerate() {
         let mut output = Output::default();
         let is_client = turn % 2 == 0;
         for chunk in words.chunks(size) {
@@ -36,7 +36,7 @@ fn run(protocol: Protocol, said: &Conversation, size: usize) -> (Outcome, Conver
         (if is_client { &mut to_server } else { &mut to_client }).extend_from_slice(&output.bytes);
         passed.push(output.bytes);
         if end.is_err() {
-            break 'all;
+            break;
         }
     }
     ((to_server, to_client, events, end), passed)

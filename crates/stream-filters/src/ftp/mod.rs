@@ -118,7 +118,7 @@ fn command(line: &[u8], is_guest: &mut bool, output: &mut Output) -> bool {
             output.removed(if is_address { Subject::DirectConnection } else { Subject::Program });
             output.line(&[&verb]);
         }
-        Command::Time if has_time_zone(argument) => {
+        Command::Time if has_time_zone(&verb, argument) => {
             output.removed(Subject::TimeZone);
             output.line(&[&verb]);
         }
@@ -157,13 +157,18 @@ fn without_telnet(mut line: &[u8]) -> &[u8] {
     line
 }
 
-/// Whether a file gets a time with a time zone: 14 digits, perhaps a fraction, and the zone.
-fn has_time_zone(argument: &[u8]) -> bool {
+/// Whether the time of a file may have a time zone. A time has 14 digits, perhaps a fraction, and a space after it. MFMT always has one;
+/// with MDTM, some programs set it, too, and others ask for the time of a file whose name may begin with digits.
+fn has_time_zone(verb: &[u8], argument: &[u8]) -> bool {
     let is_digit = |byte: &&u8| byte.is_ascii_digit();
     let digits = argument.iter().take_while(is_digit).count();
-    let zone = argument.get(digits..).unwrap_or_default();
-    let fraction = zone.strip_prefix(b".").map_or(0, |rest| 1 + rest.iter().take_while(is_digit).count());
-    let Some([b'+' | b'-', rest @ ..]) = zone.get(fraction..) else { return false };
-    let name = rest.get(rest.iter().take_while(is_digit).count()..).unwrap_or_default();
+    let rest = argument.get(digits..).unwrap_or_default();
+    let fraction = rest.strip_prefix(b".").map_or(0, |rest| 1 + rest.iter().take_while(is_digit).count());
+    let rest = rest.get(fraction..).unwrap_or_default();
+    if verb == b"MFMT" {
+        return digits != 14 || !rest.starts_with(b" ");
+    }
+    let [b'+' | b'-', zone @ ..] = rest else { return false };
+    let name = zone.get(zone.iter().take_while(is_digit).count()..).unwrap_or_default();
     digits == 14 && matches!(name, [b' ' | b';', ..])
 }

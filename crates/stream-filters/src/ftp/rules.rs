@@ -90,8 +90,8 @@ pub(super) const COMMANDS: &[Entry<Command>] = &[
 pub(super) const SITE_COMMANDS: &[Entry<()>] = &[Entry::same(
     (),
     &[
-        "CHMOD", "CHGRP", "UMASK", "UTIME", "SYMLINK", "MKDIR", "RMDIR", "COPY", "CPFR", "CPTO", "QUOTA",
-        "IDLE", "HELP",
+        "CHMOD", "CHGRP", "UMASK", "SYMLINK", "MKDIR", "RMDIR", "COPY", "CPFR", "CPTO", "QUOTA", "IDLE",
+        "HELP",
     ],
     "They name files, which the person chooses, or ask the server.",
     "SITE CHMOD 644 file",

@@ -35,6 +35,9 @@ pub(crate) fn rules() -> Vec<ListedRule> {
     client.chain(tags).chain(server).chain(capabilities).collect()
 }
 
+/// The longest piece of data in AUTHENTICATE (IRCv3, "SASL").
+const MAX_DATA_BYTES: usize = 400;
+
 /// The filter of a connection.
 #[derive(Debug)]
 pub(crate) struct Irc {
@@ -48,8 +51,8 @@ pub(crate) struct Irc {
 struct Session {
     pings: Pings,
     server_pings: ServerPings,
-    /// The client has named a mechanism, so AUTHENTICATE has its data.
-    is_authenticating: bool,
+    /// The server wants data of a mechanism, so AUTHENTICATE has data.
+    data_is_wanted: bool,
 }
 
 impl Default for Irc {
@@ -155,8 +158,10 @@ impl Session {
         if !matches!(action, FromServer::Text { .. }) && text::has_reserved_byte(line) {
             return Err(Subject::Malformed);
         }
-        if ends_authentication(&message) {
-            self.is_authenticating = false;
+        if message.command.eq_ignore_ascii_case(b"AUTHENTICATE") {
+            self.data_is_wanted = true;
+        } else if ends_authentication(&message) {
+            self.data_is_wanted = false;
         }
         match action {
             FromServer::Pass => output.line(&[line]),
@@ -184,7 +189,8 @@ impl Session {
         Ok(())
     }
 
-    /// A mechanism, or base64 in pieces. An asterisk stops the mechanism.
+    /// A mechanism, or data, once the server wants it: base64 in pieces of 400 bytes, of which the last one is shorter. An asterisk
+    /// stops the mechanism.
     fn authenticate(
         &mut self,
         message: &Message<'_>,
@@ -196,8 +202,8 @@ impl Session {
             return Err(Subject::Malformed);
         }
         let is_stop = data == b"*";
-        let passes = is_stop || self.is_authenticating || sasl::is_known(data);
-        self.is_authenticating = passes && !is_stop;
+        let passes = is_stop || self.data_is_wanted || sasl::is_known(data);
+        self.data_is_wanted &= !is_stop && data.len() == MAX_DATA_BYTES;
         if !passes {
             output.replaced(Subject::LoginMechanism);
         }

@@ -145,6 +145,16 @@ fn a_line_of_append_has_a_form() {
     }
     let said = "a1 APPEND a UTF8 (~{3+}\r\nabc) (\\Seen) \"x\" {3+}\r\nabc\r\n";
     assert_eq!(sent(IMAP, said), said.replace("abc", "xxx").replace(" \"x\"", ""));
+    // A literal that the server does not want leaves nothing behind.
+    let words = [
+        client("a1 APPEND Sent {9}\r\n"),
+        server("a1 NO [OVERQUOTA] full\r\n"),
+        client("a2 SEARCH TEXT {5}\r\n"),
+        server("+ go on\r\n"),
+        client("hello UNSEEN\r\n"),
+    ];
+    let expected = "a1 APPEND Sent {9}\r\na2 SEARCH TEXT {5}\r\nhello UNSEEN\r\n";
+    assert_eq!(run(IMAP, &words).server_text(), expected);
     for end in ["", " laptop {3+}"] {
         let outcome = run(IMAP, &[client(&format!("a1 APPEND a UTF8 (~{{3+}}\r\nabc{end}\r\n"))]);
         assert_eq!(outcome.end, if end.is_empty() { Ok(Next::Filter) } else { Err(Cut::Literal) });

@@ -97,7 +97,8 @@ fn all_users_say_the_same_of_themselves() {
 #[test]
 fn only_data_of_a_known_mechanism_passes() {
     for (said, becomes) in [
-        ("AUTHENTICATE PLAIN\r\nAUTHENTICATE YWJj\r\n", "AUTHENTICATE PLAIN\r\nAUTHENTICATE YWJj\r\n"),
+        // No server wants data yet.
+        ("AUTHENTICATE PLAIN\r\nAUTHENTICATE YWJj\r\n", "AUTHENTICATE PLAIN\r\nAUTHENTICATE *\r\n"),
         ("authenticate scram-sha-256\r\n", "AUTHENTICATE scram-sha-256\r\n"),
         ("AUTHENTICATE gs2-krb5-plus\r\nAUTHENTICATE YIIB\r\n", "AUTHENTICATE *\r\nAUTHENTICATE *\r\n"),
         ("AUTHENTICATE XFOO\r\n", "AUTHENTICATE *\r\n"),
@@ -122,11 +123,36 @@ fn only_data_of_a_known_mechanism_passes() {
     ] {
         let words = [
             client("AUTHENTICATE PLAIN\r\n"),
-            server(&format!(":s {answer}\r\n")),
+            server(&format!("AUTHENTICATE +\r\n:s {answer}\r\n")),
             client("AUTHENTICATE YWJj\r\n"),
         ];
         let expected = format!("AUTHENTICATE PLAIN\r\nAUTHENTICATE {becomes}\r\n");
         assert_eq!(run(IRC, &words).server_text(), expected, "{answer}");
+    }
+}
+
+/// Whatever the server says of it, or does not: the data has ended.
+#[test]
+fn data_ends_with_a_short_piece() {
+    let (full, short) = ("a".repeat(400), "b".repeat(396));
+    for (pieces, passes) in
+        [(vec![&full, &short], true), (vec![&short, &short], false), (vec![&full, &full, &full], true)]
+    {
+        let said: String = pieces.iter().map(|piece| format!("AUTHENTICATE {piece}\r\n")).collect();
+        let words = [client("AUTHENTICATE PLAIN\r\n"), server("AUTHENTICATE +\r\n"), client(&said)];
+        let became = run(IRC, &words).server_text();
+        assert_eq!(became.contains("AUTHENTICATE *\r\n"), !passes, "{said}");
+    }
+    for failure in ["FAIL AUTHENTICATE X :no", ":s 451 * :no", ":s 461 a AUTHENTICATE :no"] {
+        let words = [
+            client("AUTHENTICATE PLAIN\r\n"),
+            server("AUTHENTICATE +\r\n"),
+            client("AUTHENTICATE YWJj\r\n"),
+            server(&format!("{failure}\r\n")),
+            client("AUTHENTICATE NTLM\r\nAUTHENTICATE TlRM\r\n"),
+        ];
+        let expected = "AUTHENTICATE PLAIN\r\nAUTHENTICATE YWJj\r\nAUTHENTICATE *\r\nAUTHENTICATE *\r\n";
+        assert_eq!(run(IRC, &words).server_text(), expected, "{failure}");
     }
 }
 

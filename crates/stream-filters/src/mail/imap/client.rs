@@ -124,6 +124,7 @@ impl Client {
         }
         let is_tls = matches!(self.state, State::Waits(Announced::Tls));
         self.state = State::Command;
+        self.append = None;
         is_tls && is_ok
     }
 
