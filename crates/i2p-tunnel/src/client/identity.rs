@@ -73,8 +73,7 @@ impl fmt::Display for ClientAddress {
 
 /// The client that a share of a limited resource belongs to: an IPv4 address, the /64 network of an IPv6 address, since a single
 /// machine usually has a whole one, or a user of this machine, by TCP as well as by Unix sockets. A contained program is a client of
-/// its own: what it takes is not taken from its user. All of them together have no more than one
-/// share, either: a user can start any number of them.
+/// its own: what it takes is not taken from its user. A user can start any number of them, so all of them together have one share.
 ///
 /// What a client can choose does not count: credentials, the listener, and on this machine the address, of which loopback has 16
 /// million. `Debug` never identifies the client.
@@ -97,7 +96,7 @@ enum Origin {
 }
 
 impl ClientOrigin {
-    /// The client that has the share which it gets a part of: all contained programs together. Other clients are groups of one.
+    /// Whose share it takes from: that of all contained programs, if it is one of them; otherwise its own.
     pub(crate) fn group(self) -> Self {
         match self.0 {
             Origin::Contained(_) => Self(Origin::ContainedPrograms),
@@ -106,7 +105,7 @@ impl ClientOrigin {
     }
 
     /// Whether other clients are in its group.
-    pub(super) fn is_one_of_several(self) -> bool {
+    pub(crate) fn is_one_of_several(self) -> bool {
         self.group() != self
     }
 
@@ -116,7 +115,7 @@ impl ClientOrigin {
     }
 
     /// Whether it is a contained program that has ended for good. Its process has the connections to the proxy.
-    pub(super) fn has_ended(self) -> bool {
+    pub(crate) fn has_ended(self) -> bool {
         matches!(self.0, Origin::Contained(process) if is_gone(process))
     }
 }

@@ -94,7 +94,7 @@ impl ClientRate {
     }
 }
 
-/// Those whose use a client's use is: its group, and itself if others are in the group.
+/// Whose rates a client's use counts towards: its group's, and its own if others are in the group.
 fn users(client: Option<ClientOrigin>) -> impl Iterator<Item = Option<ClientOrigin>> {
     let member = client.filter(|client| client.is_one_of_several());
     iter::once(client.map(ClientOrigin::group)).chain(member.map(Some))

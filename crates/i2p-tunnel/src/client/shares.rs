@@ -105,6 +105,12 @@ impl HeldSession {
         Self { holder, unused_since, is_abandoned }
     }
 
+    /// The same, if these clients have used it, too: it is abandoned once they all have ended.
+    pub(crate) fn used_by(self, clients: &[ClientOrigin]) -> Self {
+        let is_abandoned = self.is_abandoned && clients.iter().all(|client| client.has_ended());
+        Self { is_abandoned, ..self }
+    }
+
     /// Whether it belongs to a client, or to a client of a group.
     fn is_of(&self, holder: Option<ClientOrigin>) -> bool {
         self.holder == holder || self.holder.map(ClientOrigin::group) == holder
@@ -306,6 +312,13 @@ mod tests {
         assert!(of(ended.id(), Some(Instant::now())).is_abandoned);
         assert!(!of(ended.id(), None).is_abandoned);
         assert!(!of(std::process::id(), Some(Instant::now())).is_abandoned);
+        let client = |process| ClientOrigin::from(ClientAddress::Contained(process));
+        let used_by = |all: &[u32]| {
+            let all: Vec<_> = all.iter().map(|process| client(*process)).collect();
+            of(ended.id(), Some(Instant::now())).used_by(&all).is_abandoned
+        };
+        assert!(used_by(&[ended.id()]));
+        assert!(!used_by(&[ended.id(), std::process::id()]), "another program with its identity lives");
     }
 
     #[test]

@@ -28,8 +28,8 @@ const WAITING_PART: usize = 4;
 pub struct Caps {
     /// In total.
     pub connections: usize,
-    /// From one client ([`ClientOrigin`]); from all contained programs together. One of these leaves a quarter to others, unless
-    /// they are [`PerClient::Unlimited`].
+    /// From one client ([`ClientOrigin`]), or from all contained programs together. Of theirs, one program leaves a quarter to the
+    /// others, unless this is [`PerClient::Unlimited`].
     pub per_client: PerClient,
     /// To one tunnel.
     pub per_tunnel: Option<usize>,
@@ -54,8 +54,7 @@ pub enum PerClient {
 }
 
 impl PerClient {
-    /// How many things the group of a client may hold of what there can be `limit` of, if there is room for one more. `None`: any
-    /// number.
+    /// How many of at most `limit` things the group of a client may hold. `None`: any number.
     fn most_of_group(self, client: ClientOrigin, holdings: &Holdings, limit: usize) -> Option<usize> {
         match self {
             Self::Share => Some(holdings.share_of_group(client, limit)),

@@ -62,6 +62,8 @@ struct Usage {
     holder: Option<ClientOrigin>,
     /// The client that had it opened.
     opened_by: Option<ClientOrigin>,
+    /// The contained programs that have leased it, except those that had ended when another one did.
+    programs: Vec<ClientOrigin>,
 }
 
 impl Entry {
@@ -74,6 +76,7 @@ impl Entry {
             ending: false,
             holder: None,
             opened_by: None,
+            programs: Vec::new(),
         });
         let begun = (purpose != Purpose::SpareAfterLoss).then_some(now);
         tokio::spawn(notify_of_trouble(supervised.state(), Arc::clone(&changed)));
@@ -132,8 +135,8 @@ impl Entry {
 
     /// Who holds it, for the choice which session to close.
     pub(super) fn held(&self) -> HeldSession {
-        let Usage { leases, since, holder, .. } = *self.usage();
-        HeldSession::new(holder, (leases == 0).then_some(since))
+        let usage = self.usage();
+        HeldSession::new(usage.holder, (usage.leases == 0).then_some(usage.since)).used_by(&usage.programs)
     }
 
     /// The client that had it opened.
@@ -147,6 +150,7 @@ impl Entry {
         let mut usage = self.usage();
         usage.opened_by = client;
         usage.holder = client;
+        usage.programs.extend(client.filter(|client| client.is_one_of_several()));
     }
 
     /// Counts it towards the share of a client that is about to lease it, unless another one is using it.
@@ -154,6 +158,11 @@ impl Entry {
         let mut usage = self.usage();
         if usage.leases == 0 {
             usage.holder = client;
+        }
+        let Some(program) = client.filter(|client| client.is_one_of_several()) else { return };
+        if !usage.programs.contains(&program) {
+            usage.programs.retain(|other| !other.has_ended());
+            usage.programs.push(program);
         }
     }
 

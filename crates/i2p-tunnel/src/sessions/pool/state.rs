@@ -404,11 +404,13 @@ impl State {
         used.chain(self.spares.iter().map(|entry| entry.spare_status())).collect()
     }
 
-    /// Any session, preferably a spare. If there is none, begins to build one, unless that is delayed until the first client.
+    /// Any session, preferably a spare or one that is ready. If there is none, begins to build one, unless that is delayed until the first client.
     pub(super) fn any(&mut self) -> Option<Arc<Entry>> {
         if self.spares.is_empty() && self.entries.is_empty() && self.options.spares_at_start() > 0 {
             self.open_spare();
         }
-        self.spares.front().or_else(|| self.entries.values().next()).cloned()
+        let is_ready = |entry: &&Arc<Entry>| entry.supervised().current().is_some();
+        let used = || self.entries.values().find(is_ready).or_else(|| self.entries.values().next());
+        self.spares.front().or_else(used).cloned()
     }
 }
