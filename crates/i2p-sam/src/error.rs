@@ -208,7 +208,9 @@ impl Error {
             | Self::NoTls { .. }
             | Self::Certificate { .. }
             | Self::ClosedAtHello { .. } => true,
-            Self::Timeout { phase, .. } | Self::Refused { phase, .. } => *phase == Phase::Hello,
+            Self::Closed { phase } | Self::Timeout { phase, .. } | Self::Refused { phase, .. } => {
+                *phase == Phase::Hello
+            }
             _ => false,
         }
     }
@@ -231,7 +233,7 @@ impl Error {
     #[must_use]
     pub fn may_be_of_router_at(&self, address: &BridgeAddress) -> bool {
         match self {
-            Self::ClosedAtHello { .. } => true,
+            Self::ClosedAtHello { .. } | Self::Closed { phase: Phase::Hello } => true,
             Self::Timeout { phase: Phase::Hello, .. } => address.expects_tls(),
             _ => self.needs_other_configuration(),
         }

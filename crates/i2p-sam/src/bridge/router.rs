@@ -75,13 +75,14 @@ impl Bridge {
 
     async fn ask_router(&self) -> Result<Router, Error> {
         let (mut connection, version) = self.connect_as(Dialect::Standard).await?;
+        // It counts as a part of HELLO: a bridge that does not answer it is of no use, and may be a router's that is going away.
         let ask = async {
             let lookup = NamingLookup { name: LookupName::Nonexistent, options: false };
-            connection.send(&lookup, Phase::NamingLookup).await?;
-            let line = connection.answer(Phase::NamingLookup).await?;
+            connection.send(&lookup, Phase::Hello).await?;
+            let line = connection.answer(Phase::Hello).await?;
             Ok(Capabilities::learn(version, Reply::parse(&line).ok()))
         };
-        let capabilities = within(self.timeouts().hello, Phase::NamingLookup, ask).await?;
+        let capabilities = within(self.timeouts().hello, Phase::Hello, ask).await?;
         let known = self.learned.remember(capabilities, self.known_place().max_spares);
         Ok(Router { bridge: self.clone(), known })
     }

@@ -52,8 +52,10 @@ pub(crate) fn failure_of(error: &Error) -> Failure {
         | Error::ExpectsTls { .. }
         | Error::NoTls { .. }
         | Error::Certificate { .. }
-        | Error::ClosedAtHello { .. }
-        | Error::Timeout { phase: Phase::Hello, .. } => Failure::RouterUnavailable,
+        | Error::ClosedAtHello { .. } => Failure::RouterUnavailable,
+        Error::Timeout { phase: Phase::Hello, .. } | Error::Closed { phase: Phase::Hello } => {
+            Failure::RouterUnavailable
+        }
         _ => Failure::RouterError,
     }
 }

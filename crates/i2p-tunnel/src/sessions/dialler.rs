@@ -246,6 +246,7 @@ mod tests {
             (Error::Timeout { phase: StreamConnect, limit }, Failure::TimedOut),
             (Error::Timeout { phase: Hello, limit }, Failure::RouterUnavailable),
             (Error::Timeout { phase: NamingLookup, limit }, Failure::RouterError),
+            (Error::Closed { phase: Hello }, Failure::RouterUnavailable),
             (Error::ClosedAtHello { address: "".into() }, Failure::RouterUnavailable),
             (Error::Closed { phase: StreamConnect }, Failure::RouterError),
             (Error::Unexpected { phase: StreamConnect }, Failure::RouterError),

@@ -5,7 +5,7 @@ use std::{
 };
 
 use i2p_name::B32;
-use i2p_sam::{DatagramSession, DatagramStyle, Error, Ports, Session, SessionOptions};
+use i2p_sam::{DatagramSession, DatagramStyle, Error, Phase, Ports, Session, SessionOptions};
 use restart_schedule::again_after_panics;
 use tokio::time::{Instant, sleep_until};
 
@@ -443,7 +443,8 @@ fn open_failure(error: &Error) -> Failure {
         | Error::ExpectsTls { .. }
         | Error::NoTls { .. }
         | Error::Certificate { .. }
-        | Error::ClosedAtHello { .. } => Failure::RouterUnavailable,
+        | Error::ClosedAtHello { .. }
+        | Error::Closed { phase: Phase::Hello } => Failure::RouterUnavailable,
         Error::Refused { .. } => Failure::SessionRefused,
         Error::Timeout { .. } => Failure::NoTunnels,
         _ => Failure::RouterError,
