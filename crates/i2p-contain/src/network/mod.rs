@@ -1,4 +1,4 @@
-//! Runs the network of a namespace: moves frames through the gate, dials, resolves and relays.
+//! Runs the network of a namespace: moves frames through the gate, dials and resolves. A connection that was dialled relays itself.
 //!
 //! ```no_run
 //! # use i2p_contain::{gate::Limits, link::{Link, LinkSettings}, network::{Network, Outside}};

@@ -23,6 +23,8 @@ use super::{
 const FLAGS: SpliceFlags = SpliceFlags::MOVE.union(SpliceFlags::NONBLOCK);
 /// How much is moved at a time without a pipe.
 const COPY_BYTES: usize = 64 * 1024;
+/// After how much without a pipe others have their turn, see [`through_pipe`].
+const COPY_BYTES_IN_TURN: usize = 1024 * 1024;
 /// How much is discarded at a time, on the stack.
 const DISCARD_BYTES: usize = 16 * 1024;
 
@@ -169,7 +171,7 @@ async fn out_of_pipe(pipe: &OwnedFd, waiting: usize, to: Socket<'_>) -> io::Resu
 
 /// The same without a pipe.
 async fn through_buffer(from: Socket<'_>, to: Socket<'_>) -> Result<bool, Broken> {
-    let mut buffer = vec![0; COPY_BYTES];
+    let (mut buffer, mut moved) = (vec![0; COPY_BYTES], 0);
     while let Some(count) = from
         .attempt(Interest::READABLE, |socket| rustix::io::read(socket, &mut buffer[..]))
         .map_err(Broken::Source)?
@@ -179,6 +181,11 @@ async fn through_buffer(from: Socket<'_>, to: Socket<'_>) -> Result<bool, Broken
             return Ok(true);
         }
         write_all(data, to).await.map_err(Broken::Sink)?;
+        moved += count;
+        if moved >= COPY_BYTES_IN_TURN {
+            moved = 0;
+            tokio::task::yield_now().await;
+        }
         tokio::task::consume_budget().await;
     }
     Ok(false)
