@@ -203,7 +203,7 @@ fn warnings(request: &Request, host: &Host) -> Vec<String> {
         request.shared_home().into_iter().chain(bound.map(|bind| bind.path.as_path())).chain(private_is_own)
     {
         warnings.push(format!(
-            "what the program may write in {}, other programs may run: it is contained no more if they do",
+            "the program may write in {}. If another program runs what it wrote there, that is not contained",
             path.display()
         ));
     }
@@ -369,7 +369,7 @@ mod tests {
         {
             let request = Request { binds: vec![Bind { path: path.into(), writable }], ..request() };
             let plan = Plan::new(&request, &host).unwrap();
-            let found = plan.warnings().iter().any(|warning| warning.contains("contained no more"));
+            let found = plan.warnings().iter().any(|warning| warning.contains("is not contained"));
             assert_eq!(found, warned, "{path} {writable}: {:?}", plan.warnings());
         }
     }
@@ -398,7 +398,7 @@ mod tests {
             for real in ["/home/alice", "/data/alice", "/data"] {
                 let plan = Plan::new(request, &led(real)).unwrap();
                 let said = |part: &str| plan.warnings().iter().any(|warning| warning.contains(part));
-                assert!(said("contained no more"), "{real}");
+                assert!(said("is not contained"), "{real}");
                 assert!(said(&format!("/srv/out leads to {real}")), "{:?}", plan.warnings());
             }
             assert_eq!(

@@ -142,7 +142,8 @@ pub(crate) async fn run(config: &Config, command: &NamesCommand, manner: Manner)
             let command = BookCommand::Subscribe { url: url.clone() };
             let said = (format!("subscribed to {}", url.text()), "this subscription already exists");
             done(&mut book, command, said, manner).await?;
-            remark_unknown_host(&mut book, config, url, manner).await
+            remark_unknown_host(&mut book, config, url, manner).await;
+            Ok(())
         }
         NamesCommand::Unsubscribe { url } => {
             let command = BookCommand::Unsubscribe { url: url.clone() };
@@ -174,25 +175,19 @@ pub(crate) async fn run(config: &Config, command: &NamesCommand, manner: Manner)
 }
 
 /// Says so if only the router could know the host of a subscription: a mistyped name is then noticed here, not by feeds that never come.
-async fn remark_unknown_host(
-    book: &mut BookClient<'_>,
-    config: &Config,
-    url: &I2pUrl,
-    manner: Manner,
-) -> Result<(), CommandError> {
-    let I2pName::Host(host) = url.host() else { return Ok(()) };
+async fn remark_unknown_host(book: &mut BookClient<'_>, config: &Config, url: &I2pUrl, manner: Manner) {
+    let I2pName::Host(host) = url.host() else { return };
     if manner.quiet || config.names.fixed.contains_key(host) || WellKnownFeeds.find(host).is_some() {
-        return Ok(());
+        return;
     }
-    let in_book = book.run(BookCommand::Find { name: host.as_str().to_owned() }).await?;
-    if matches!(in_book, BookReply::Name(None)) {
+    // The subscription is there, whether this is known or not.
+    if let Ok(BookReply::Name(None)) = book.run(BookCommand::Find { name: host.as_str().to_owned() }).await {
         remark(&format!(
-            "warning: {} is not in the address book, so this feed is read only if the router knows the name. i2p-socks names update \
-             reads it now",
+            "warning: {} is not in the address book. Unless the router knows the name, this feed cannot be read: try it with i2p-socks \
+             names update",
             host.as_str()
         ));
     }
-    Ok(())
 }
 
 /// Does this work, and says what it waits for if it is not done soon: a person would take silence for a hang.

@@ -116,7 +116,7 @@ fn written_name<'a>(written: &'a DeTable<'_>, index: usize) -> Option<&'a str> {
     tunnel.get_ref().as_table()?.get("name")?.get_ref().as_str()
 }
 
-/// A valid name of a tunnel that people recognize a name in that is none. The number keeps it from being that of another one.
+/// A name of a tunnel that is valid, and in which people recognize the bad one. The number tells it from that of another tunnel.
 fn resembling(name: &str, index: usize) -> Option<String> {
     let letters = name.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '-' });
     let letters: String = letters.take(MAX_RESEMBLING_CHARS).collect();

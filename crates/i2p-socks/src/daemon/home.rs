@@ -31,9 +31,10 @@ pub(crate) enum Consequence {
     Without(String),
 }
 
-/// What to do about a directory that another proxy uses, and about one that this user cannot use. One can also choose another.
+/// What to do about a directory that another proxy uses. One can also choose another directory.
 const STOP_THE_OTHER: &str = "stop the other proxy";
-const BE_ITS_USER: &str = "run the proxy as the user to whom the directory belongs";
+/// What to do about any other error, which says what is wrong.
+const MEND_THAT: &str = "mend that";
 
 impl Consequence {
     fn of(config: &Config, (error, mend): (&str, &str)) -> Self {
@@ -82,9 +83,9 @@ impl StateDirectory {
     /// unless the configuration has subscriptions or persistent identities, or a router of the proxy's own.
     pub(crate) fn take(config: &Config, admin: Option<&str>) -> Result<Self, CommandError> {
         let admin = admin.map(str::to_owned);
-        let result = config.state_dir().map_err(|error| (error.to_string(), BE_ITS_USER)).and_then(|path| {
+        let result = config.state_dir().map_err(|error| (error.to_string(), MEND_THAT)).and_then(|path| {
             let control = StateDirOwner::take(&path).map_err(|error| {
-                let mend = if error == IN_USE { STOP_THE_OTHER } else { BE_ITS_USER };
+                let mend = if error == IN_USE { STOP_THE_OTHER } else { MEND_THAT };
                 (unusable(&path, &error), mend)
             })?;
             Ok(TakenDirectory { control, ports: PortsFile::new(&path), path })
@@ -108,10 +109,10 @@ impl StateDirectory {
             Ok(path) => unusable(&path, &private_directory::check(&path).err()?),
             Err(error) => error.to_string(),
         };
-        Some(Consequence::of(config, (&error, BE_ITS_USER)))
+        Some(Consequence::of(config, (&error, MEND_THAT)))
     }
 
-    /// The error, and that another proxy is running with the state directory, if one is: it may be the reason.
+    /// Adds to an error that another proxy is running with the state directory, if one is: it may be the reason.
     pub(crate) async fn with_running_proxy(error: CommandError, config: &Config) -> CommandError {
         match config.state_dir() {
             Ok(path) if Self::is_in_use(config).await => CommandError::run_time(format_args!(

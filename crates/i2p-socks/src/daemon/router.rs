@@ -296,15 +296,12 @@ async fn wait_for(
     };
     // From here on: a bridge that accepts and does not answer has cost time already.
     let limit = if ServiceManager.exists() { AUTO_TIMEOUT_OF_SERVICE } else { AUTO_TIMEOUT };
-    tracing::info!(
-        "{error}; trying for {} s before {} ({how_at_once}: start it at once; --router sam: never)",
-        limit.as_secs(),
-        if error.may_be_of_router_at(bridge.address()) {
-            "giving up".to_owned()
-        } else {
-            format!("{choice} is started")
-        }
-    );
+    let then = if error.may_be_of_router_at(bridge.address()) {
+        format!("giving up ({how_at_once}: start a router in any case)")
+    } else {
+        format!("{choice} is started ({how_at_once}: start it at once; --router sam: never)")
+    };
+    tracing::info!("{error}; trying for {} s before {then}", limit.as_secs());
     let until = Instant::now() + limit;
     // A refused connection fails at once, so that `timeout_at` alone would never end.
     while Instant::now() < until {

@@ -183,7 +183,7 @@ async fn a_connection_that_is_closed_at_hello_may_be_tls_at_one_end_and_starts_n
                     assert!(stderr.contains(part), "{command:?} {backend}: {part} is not in\n{stderr}");
                 }
                 assert!(
-                    backend == "sam" || command[0] == "check" || stderr.contains("before the proxy ends"),
+                    backend == "sam" || command[0] == "check" || stderr.contains("before giving up"),
                     "{stderr}"
                 );
                 for started in ["starting i2pd", "starting the embedded", "is started (", "would start"] {

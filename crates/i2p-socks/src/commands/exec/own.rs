@@ -49,7 +49,7 @@ pub(in crate::commands) struct OwnStream {
     limits: Limits,
 }
 
-/// As a proxy relays between a client and a stream.
+/// It is relayed as a proxy relays the streams of its clients.
 impl OutsideStream for OwnStream {
     async fn relay(self, program: TcpStream) {
         // The program and the far end learn of a failure by a reset.

@@ -41,12 +41,16 @@ pub(super) fn request(
     let read_only = command.ro_bind.iter().map(|path| bind(path, false));
     let binds = read_only.chain(command.bind.iter().map(|path| bind(path, true)));
     let (home, binds) = (home(config, command)?, binds.collect::<Result<Vec<_>, _>>()?);
-    let shows_nothing = binds.is_empty() && !matches!(home, Home::Share(_));
+    let shared = match &home {
+        Home::Share(home) => Some(home.as_path()),
+        _ => None,
+    };
+    let closed = closed(config, binds.iter().map(|bind| bind.path.as_path()).chain(shared))?;
     Ok(Request {
         program,
         home,
         binds,
-        closed: if shows_nothing { Vec::new() } else { closed(config)? },
+        closed,
         allow_unix: command.allow_unix,
         environment: command.env.iter().map(|one| (one.0.clone().into(), one.1.clone().into())).collect(),
         name_server: NAME_SERVER.into(),
@@ -54,14 +58,35 @@ pub(super) fn request(
     })
 }
 
-/// The state directory, if there can be one: it holds keys, and sockets that carry requests of any identity. It is made now, since one
-/// that a proxy makes later would be seen.
-fn closed(config: &Config) -> Result<Vec<PathBuf>, CommandError> {
+/// The state directory, if one of these paths shows some of it: it holds keys, and sockets that carry requests of any identity. It is made now,
+/// since one that a proxy makes later would be seen.
+fn closed<'a>(
+    config: &Config,
+    mut shown: impl Iterator<Item = &'a Path>,
+) -> Result<Vec<PathBuf>, CommandError> {
     let Ok(state_dir) = config.state_dir() else { return Ok(Vec::new()) };
+    let real = real_path(&state_dir);
+    let shows_some = |path: &Path| {
+        let path = real_path(path);
+        real.starts_with(&path) || path.starts_with(&real)
+    };
+    if !shown.any(shows_some) {
+        return Ok(Vec::new());
+    }
     if !state_dir.exists() {
         config.private_state_dir()?;
     }
     Ok(vec![state_dir])
+}
+
+/// The path without links, as far as it exists.
+fn real_path(path: &Path) -> PathBuf {
+    let mut existing = path.ancestors();
+    let found = existing.find_map(|parent| Some((parent.canonicalize().ok()?, parent)));
+    found.map_or_else(
+        || path.to_owned(),
+        |(real, parent)| path.strip_prefix(parent).map_or_else(|_| path.to_owned(), |rest| real.join(rest)),
+    )
 }
 
 fn bind(path: &Path, writable: bool) -> Result<Bind, CommandError> {

@@ -56,14 +56,14 @@ async fn what_opens_a_wall_is_said_once() {
     let home = home();
     for (options, says) in [
         (&[][..], None),
-        (&["--home", "share"], Some("contained no more")),
+        (&["--home", "share"], Some("is not contained")),
         (&["--allow-unix"], Some("can make Unix sockets")),
     ] {
         let mut command = super::exec(&lab, TCP, options, &["true"]);
         command.env("HOME", home.path());
         let (code, _, stderr) = super::ended(command);
         assert_eq!(code, Some(0), "{stderr}");
-        let warnings = ["contained no more", "can make Unix sockets"];
+        let warnings = ["is not contained", "can make Unix sockets"];
         let said = stderr.lines().filter(|line| warnings.iter().any(|warning| line.contains(warning)));
         assert_eq!(said.count(), usize::from(says.is_some()), "{stderr}");
         assert!(says.is_none_or(|says| stderr.contains(says)), "{stderr}");
