@@ -1,25 +1,27 @@
 //! How long the kernel waits for an answer to a SYN.
 
-use std::time::Duration;
-
-use super::sysctl;
+use std::{fs, time::Duration};
 
 /// How often a SYN is repeated after one second each, at most, before the pauses double.
 const MOST_LINEAR_REPEATS: u64 = 127;
 
-/// Sets it for the network namespace of this thread: to this time, or the next longer one that the kernel knows. Its own limit is about
-/// two minutes.
+/// Sets it for the network namespace of this thread: to this time, or the next longer one that the kernel knows. Where `/proc/sys` may
+/// not be written, the kernel's own limit of about two minutes stays.
 pub(super) fn set(timeout: Duration) {
     // The kernel gives up after the time that these repetitions would take if their pauses doubled from the start, even if they do not
     // (`retransmits_timed_out` of Linux).
-    sysctl::set("tcp_syn_retries", repeats(timeout.as_secs()));
+    write("tcp_syn_retries", repeats(timeout.as_secs()));
     // A SYN for which there was no room is soon tried again. Kernels before 6.5 do not know this.
-    sysctl::set("tcp_syn_linear_timeouts", MOST_LINEAR_REPEATS);
+    write("tcp_syn_linear_timeouts", MOST_LINEAR_REPEATS);
 }
 
 /// How often a SYN is repeated after 1, 2, 4... seconds until this time has passed.
 fn repeats(seconds: u64) -> u64 {
     (1..6).find(|repeats| (2_u64 << repeats) > seconds).unwrap_or(6)
+}
+
+fn write(name: &str, value: u64) {
+    let _ = fs::write(format!("/proc/sys/net/ipv4/{name}"), value.to_string());
 }
 
 #[cfg(test)]

@@ -58,22 +58,18 @@ pub(super) fn request(
     })
 }
 
-/// The state directory, if one of these paths shows some of it: it holds keys, and sockets that carry requests of any identity. It is made now,
-/// since one that a proxy makes later would be seen.
+/// The state directory: it holds keys, and sockets that carry requests of any identity. If it does not exist, and one of these paths would
+/// show it, it is made now, since one that a proxy makes later would be seen.
 fn closed<'a>(
     config: &Config,
     mut shown: impl Iterator<Item = &'a Path>,
 ) -> Result<Vec<PathBuf>, CommandError> {
     let Ok(state_dir) = config.state_dir() else { return Ok(Vec::new()) };
-    let real = real_path(&state_dir);
-    let shows_some = |path: &Path| {
-        let path = real_path(path);
-        real.starts_with(&path) || path.starts_with(&real)
-    };
-    if !shown.any(shows_some) {
-        return Ok(Vec::new());
-    }
     if !state_dir.exists() {
+        let real = real_path(&state_dir);
+        if !shown.any(|path| real.starts_with(real_path(path))) {
+            return Ok(Vec::new());
+        }
         config.private_state_dir()?;
     }
     Ok(vec![state_dir])
@@ -141,4 +137,27 @@ fn make_directory(path: &Path) -> io::Result<()> {
     }
     let is_directory = fs::symlink_metadata(path)?.is_dir();
     if is_directory { Ok(()) } else { Err(io::ErrorKind::NotADirectory.into()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{file::ConfigFile, options::Options};
+
+    #[test]
+    fn the_state_directory_is_closed_if_it_exists_or_would_be_shown() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = dir.path().join("a/state");
+        let options = Options { state_dir: Some(state.clone()), ..Options::default() };
+        let config = ConfigFile::default().load(&options).unwrap();
+        let closed = |shown: &[&Path]| closed(&config, shown.iter().copied()).unwrap();
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink(dir.path(), &link).unwrap();
+        assert_eq!(closed(&[Path::new("/usr")]), Vec::<PathBuf>::new());
+        assert!(!state.exists(), "nobody would see it");
+        assert_eq!(closed(&[Path::new("/usr"), &link]), [state.as_path()]);
+        assert!(state.is_dir());
+        // The system's directories are shown, too, and it may be in one.
+        assert_eq!(closed(&[]), [state.as_path()]);
+    }
 }
