@@ -15,8 +15,6 @@ mod elsewhere;
 #[cfg(target_os = "linux")]
 mod routes;
 mod settings;
-#[cfg(target_os = "linux")]
-mod sysctl;
 
 #[cfg(target_os = "linux")]
 pub use self::descriptors::{Descriptors, Link};

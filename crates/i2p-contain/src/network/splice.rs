@@ -23,8 +23,6 @@ use super::{
 const FLAGS: SpliceFlags = SpliceFlags::MOVE.union(SpliceFlags::NONBLOCK);
 /// How much is moved at a time without a pipe.
 const COPY_BYTES: usize = 64 * 1024;
-/// After how much without a pipe others have their turn, see [`through_pipe`].
-const COPY_BYTES_IN_TURN: usize = 1024 * 1024;
 /// How much is discarded at a time, on the stack.
 const DISCARD_BYTES: usize = 16 * 1024;
 
@@ -169,9 +167,9 @@ async fn out_of_pipe(pipe: &OwnedFd, waiting: usize, to: Socket<'_>) -> io::Resu
     }
 }
 
-/// The same without a pipe.
+/// The same without a pipe. Others have their turn after each full buffer.
 async fn through_buffer(from: Socket<'_>, to: Socket<'_>) -> Result<bool, Broken> {
-    let (mut buffer, mut moved) = (vec![0; COPY_BYTES], 0);
+    let mut buffer = vec![0; COPY_BYTES];
     while let Some(count) = from
         .attempt(Interest::READABLE, |socket| rustix::io::read(socket, &mut buffer[..]))
         .map_err(Broken::Source)?
@@ -181,9 +179,7 @@ async fn through_buffer(from: Socket<'_>, to: Socket<'_>) -> Result<bool, Broken
             return Ok(true);
         }
         write_all(data, to).await.map_err(Broken::Sink)?;
-        moved += count;
-        if moved >= COPY_BYTES_IN_TURN {
-            moved = 0;
+        if count == COPY_BYTES {
             tokio::task::yield_now().await;
         }
         tokio::task::consume_budget().await;
@@ -222,11 +218,14 @@ mod tests {
         pipe.capacity = 4096;
         far.readable().await.unwrap();
         other_near.writable().await.unwrap();
-        let moving = through_pipe(&pipe, Socket::Unix(&far), Socket::Unix(&other_near));
-        assert!(polled_once(pin!(moving)).await.is_pending());
+        let (from, to) = (Socket::Unix(&far), Socket::Unix(&other_near));
+        assert!(polled_once(pin!(through_pipe(&pipe, from, to))).await.is_pending());
         other_far.readable().await.unwrap();
         let moved = other_far.try_read(&mut vec![0; sent]).unwrap();
         assert!(sent > 3 * moved, "{moved} of {sent} bytes at once");
+        assert!(sent > moved + COPY_BYTES, "{sent}");
+        assert!(polled_once(pin!(through_buffer(from, to))).await.is_pending());
+        assert_eq!(other_far.try_read(&mut vec![0; sent]).unwrap(), COPY_BYTES, "without a pipe");
     }
 
     #[tokio::test]

@@ -89,8 +89,8 @@ impl Prepared {
     ///
     /// # Errors
     ///
-    /// A wall could not be built. Nothing is left behind, except that a private home of root's now belongs to the user that its programs run
-    /// as.
+    /// A wall could not be built. Nothing is left behind, except that a private home of root's now belongs to the user that its
+    /// programs run as.
     pub fn new(plan: Plan) -> Result<Self, Refusal> {
         if plan.is_root {
             shown_by_root::give_away_home(&plan)?;
