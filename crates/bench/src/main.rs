@@ -180,7 +180,10 @@ fn measure_networks(workspace: &Workspace, networks: Networks) -> Result<()> {
 fn inside(workspace: &Workspace, mode: &Mode) -> Result<()> {
     match mode {
         Mode::Full => suite::print_all(workspace, &Plan::FULL),
-        Mode::Short => suite::print_all(workspace, &Plan::SHORT),
+        Mode::Short => {
+            suite::print_all(workspace, &Plan::SHORT)?;
+            contained::measure(workspace, &Plan::SHORT).map(drop)
+        }
         Mode::Write => suite::write_page(workspace),
         Mode::Link => suite::print_link(workspace),
         Mode::Before(program) => suite::print_comparison(workspace, program.clone()),
