@@ -89,7 +89,7 @@ pub(super) struct Ejections {
 #[derive(Default)]
 struct SharedEjection {
     /// Whose requests failed since the last success or ejection, with each client as often as its faults count. All contained
-    /// programs are one: whoever starts one can start several.
+    /// programs count as one client, since one user can start any number of them.
     failed: Vec<Option<ClientOrigin>>,
     ejection: Ejection,
 }

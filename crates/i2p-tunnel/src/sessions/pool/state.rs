@@ -404,7 +404,8 @@ impl State {
         used.chain(self.spares.iter().map(|entry| entry.spare_status())).collect()
     }
 
-    /// Any session, preferably a spare or one that is ready. If there is none, begins to build one, unless that is delayed until the first client.
+    /// Any session, preferably a spare or one that is ready. If there is none, begins to build one, unless that is delayed until the
+    /// first client.
     pub(super) fn any(&mut self) -> Option<Arc<Entry>> {
         if self.spares.is_empty() && self.entries.is_empty() && self.options.spares_at_start() > 0 {
             self.open_spare();
