@@ -6,6 +6,7 @@ mod client;
 mod connection;
 mod dial;
 mod failure;
+mod filtering;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -21,7 +22,7 @@ mod sensitive;
 mod sessions;
 mod stream;
 
-pub use account::{Account, DatagramCounts, DropReason, RecentFailure};
+pub use account::{Account, DatagramCounts, DropReason, RecentFailure, SeenLeak};
 pub use client::{
     AccessPolicy, Admission, Authentication, BookAccess, Caps, Client, ClientAddress, ClientCredentials,
     ClientOrigin, ClientProtocol, DatagramPolicy, EntryError, HeaderPolicy, Isolate, IsolationKey,
@@ -33,6 +34,10 @@ pub use dial::{
     SessionMark,
 };
 pub use failure::{ConnectError, Failure, FailureRow};
+pub use filtering::{
+    FilterProtocol, FilterRule, FilterVerdict, Filtering, Filters, Leak, LeakGuardPolicy, LeakPatterns,
+    Machine, OwnMachine, filter_of_port,
+};
 pub use limits::{Limit, Limits, SessionLimits};
 #[cfg(unix)]
 pub use listen::SocketFile;
@@ -52,12 +57,14 @@ pub use outproxy::{
     OutproxyProtocol, OutproxyStatus, Routing, UnknownOutproxy, UnknownOutproxyProtocol,
 };
 pub use route::{
-    Comparison, HostPattern, HostPatternError, HostPatternKind, LOCAL_DOMAINS, LOCAL_NETWORKS, OutsideHost,
-    PortSet, PortSetError, Route, Routes, Verdict, Via,
+    AnyHostPattern, Comparison, HostPattern, HostPatternError, HostPatternKind, LOCAL_DOMAINS,
+    LOCAL_NETWORKS, OutsideHost, PortSet, PortSetError, Route, Routes, Verdict, Via,
 };
 pub use sensitive::{Sensitive, show_sensitive};
 pub use sessions::{
     DatagramOptions, DatagramPool, DatagramSessionStatus, PoolOptions, SamDatagrams, SamDialler,
     SamListening, SessionOwner, SessionPool, SessionStatus,
 };
-pub use stream::{ClientFin, HalfClosedStream, Hold, Layer, OpenStream, Socket, Stop};
+pub use stream::{
+    ClientFin, HalfClosedStream, Hold, Layer, OpenStream, SharedStage, Side, Socket, Stage, Stop,
+};

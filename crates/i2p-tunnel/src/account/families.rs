@@ -45,6 +45,26 @@ pub(crate) struct DropLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct FilteredLabels {
+    pub(crate) tunnel: String,
+    pub(crate) protocol: &'static str,
+    pub(crate) subject: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct CutLabels {
+    pub(crate) tunnel: String,
+    /// The protocol of the filter, or the leak guard.
+    pub(crate) by: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct LeakLabels {
+    pub(crate) tunnel: String,
+    pub(crate) kind: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct SessionLabels {
     pub(crate) state: &'static str,
 }
@@ -88,6 +108,9 @@ pub(crate) struct Families {
     pub(crate) datagrams: Family<DirectionLabels, Counter>,
     pub(crate) datagram_bytes: Family<DirectionLabels, Counter>,
     pub(crate) datagrams_dropped: Family<DropLabels, Counter>,
+    pub(crate) filtered: Family<FilteredLabels, Counter>,
+    pub(crate) streams_cut: Family<CutLabels, Counter>,
+    pub(crate) leaks: Family<LeakLabels, Counter>,
     pub(crate) ready: Gauge,
     pub(crate) tunnel_ready: Family<TunnelLabels, Gauge>,
     pub(crate) build_info: Family<BuildLabels, Gauge>,
@@ -152,6 +175,17 @@ impl Families {
             self.datagram_bytes.clone(),
         );
         registry.register("datagrams_dropped", "Dropped datagrams by reason", self.datagrams_dropped.clone());
+        registry.register("filtered", "What filters removed or replaced", self.filtered.clone());
+        registry.register(
+            "streams_cut",
+            "Streams that a filter or the leak guard ended",
+            self.streams_cut.clone(),
+        );
+        registry.register(
+            "leaks",
+            "Streams in which clients sent what identifies this machine, in clear text",
+            self.leaks.clone(),
+        );
         registry.register(
             "ready",
             "1: new clients of a tunnel are served; 0: those of all tunnels have to wait for the router",

@@ -6,19 +6,23 @@ mod datagram_counts;
 mod durations;
 mod failure_log;
 mod families;
+mod filter_counts;
 
 use std::{fmt, time::Duration};
 
 use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
+use stream_filters::{Cut, Event, Protocol, leak::Leak};
 
 pub use self::{
     datagram_counts::{DatagramCounts, DropReason},
     failure_log::RecentFailure,
+    filter_counts::SeenLeak,
 };
 use self::{
     durations::Durations,
     failure_log::FailureLog,
     families::{DirectionLabels, HandshakeLabels, LimitLabels, RequestLabels},
+    filter_counts::FilterCounts,
 };
 pub(crate) use self::{
     failure_log::RefusedCredentials,
@@ -130,6 +134,7 @@ pub struct Account {
     to_peer: Counter,
     to_client: Counter,
     datagrams: DatagramCounts,
+    filters: FilterCounts,
     failures: FailureLog,
 }
 
@@ -182,6 +187,7 @@ impl Account {
             to_peer: direction("to_peer"),
             to_client: direction("to_client"),
             datagrams: DatagramCounts::new(families, tunnel),
+            filters: FilterCounts::new(families, tunnel),
             failures: FailureLog::default(),
         }
     }
@@ -281,6 +287,27 @@ impl Account {
     /// Counter of payload bytes passed on to clients.
     pub(crate) fn to_client(&self) -> &Counter {
         &self.to_client
+    }
+
+    /// Records what a filter removed or replaced.
+    pub(crate) fn filtered(&self, protocol: Protocol, event: Event) {
+        self.filters.filtered(protocol, event);
+    }
+
+    /// Records a stream that a filter ends.
+    pub(crate) fn filter_cut(&self, protocol: Protocol, cut: Cut) {
+        self.filters.filter_cut(protocol, cut);
+    }
+
+    /// Records that a client sends what identifies this machine, and whether its stream ends before that.
+    pub(crate) fn leaked(&self, leak: Leak, is_cut: bool) {
+        self.filters.leaked(leak, is_cut);
+    }
+
+    /// What clients have sent that identifies this machine, the latest first.
+    #[must_use]
+    pub fn leaks(&self) -> Vec<SeenLeak> {
+        self.filters.leaks()
     }
 
     /// The datagram counters.

@@ -20,7 +20,7 @@ use crate::{
     failure::Failure,
     limits::Limit,
     names,
-    stream::{Socket, Stop},
+    stream::{RelayStart, Socket, Stop},
 };
 
 /// Most bytes that are read from a client before its peer has connected. They are the first data for the peer.
@@ -68,7 +68,9 @@ pub(crate) async fn bind<D: Dial>(
     let peer = peer.to_string();
     let (client, mut early_data) = accepted.grant_at(Address::Domain(peer.as_bytes()), port).await?;
     early_data.append(&mut early);
-    Ok(NextStep::Relay(ActiveStream { client, peer: stream, early_data, address: None }))
+    let stage = service.filtering.incoming_stage(&service.account);
+    let start = RelayStart { early_data, stage };
+    Ok(NextStep::Relay(ActiveStream { client, peer: stream, start, address: None }))
 }
 
 /// Starts to wait for the peer that DST.ADDR names, or for any peer.

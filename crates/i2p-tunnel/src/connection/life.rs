@@ -24,7 +24,7 @@ use crate::{
     listen::Purpose,
     names,
     sensitive::Sensitive,
-    stream::{HalfClosedStream, Hold, RelayEnd, Socket, Stop, discard, relay},
+    stream::{HalfClosedStream, Hold, RelayEnd, RelayStart, Socket, Stop, discard, relay},
 };
 
 /// The time limit for the handshake of a client that is refused because there are too many.
@@ -78,10 +78,9 @@ impl<D: Dial> Connection<D> {
             streaming.peer.socket.detect_loss(*limits);
             let stream = account.stream();
             let counters = [account.to_peer(), account.to_client()];
-            let ActiveStream { client, peer, early_data, .. } = &mut streaming;
-            let early_data = std::mem::take(early_data);
+            let ActiveStream { client, peer, start, .. } = &mut streaming;
             let (relayed, end) =
-                relay(client, peer, early_data, (limits, &*self.admitted), counters, &self.stop).await;
+                relay(client, peer, start, (limits, &*self.admitted), counters, &self.stop).await;
             let ActiveStream { client, peer, address, .. } = streaming;
             drop((stream, peer, address));
             if let RelayEnd::Limit(limit) = end {
@@ -282,6 +281,7 @@ async fn connect<D: Dial>(
     tracing::debug!(tunnel = %service.name, requested = %Sensitive(names::DisplayTarget(&target)), "a request");
     let port = request.port();
     let key = service.sessions.key(client, &target, port);
+    let stage = service.filtering.stage((&target, port), &service.account);
     let target = service.chosen(&key, &target);
     let open = service.routing.open(&service.dialler, &key, (&target, port), service.limits.dial);
     let begin = Instant::now();
@@ -295,7 +295,7 @@ async fn connect<D: Dial>(
     };
     service.account.succeeded(request.protocol());
     let (client, early_data) = request.grant().await?;
-    Ok(NextStep::Relay(ActiveStream { client, peer, early_data, address }))
+    Ok(NextStep::Relay(ActiveStream { client, peer, start: RelayStart { early_data, stage }, address }))
 }
 
 /// Answers RESOLVE and RESOLVE_PTR.

@@ -11,7 +11,7 @@ use crate::{
     limits::Limit,
     listen::Purpose,
     names::AddressLease,
-    stream::{OpenStream, Socket, Stop},
+    stream::{OpenStream, RelayStart, Socket, Stop},
 };
 
 /// Where a client has come from and which listener it has connected to.
@@ -36,8 +36,8 @@ pub(crate) enum NextStep {
 pub(crate) struct ActiveStream {
     pub(crate) client: Socket,
     pub(crate) peer: OpenStream,
-    /// Data that the client sent before the reply, for the peer.
-    pub(crate) early_data: Vec<u8>,
+    /// Data that the client sent before the reply, and what filters the stream.
+    pub(crate) start: RelayStart,
     /// Keeps the virtual address that the client asked for from expiring.
     pub(crate) address: Option<AddressLease>,
 }

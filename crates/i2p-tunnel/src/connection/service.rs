@@ -10,6 +10,7 @@ use crate::{
         HeaderPolicy, IsolationKey, LocalClients, SessionPolicy,
     },
     dial::Dial,
+    filtering::Filtering,
     limits::Limits,
     names::{AddressOwner, AddressPool, NameBook},
     outproxy::Routing,
@@ -43,6 +44,8 @@ pub struct Service<D> {
     pub datagrams: DatagramPolicy,
     /// What happens to the header fields of plain HTTP.
     pub headers: HeaderPolicy,
+    /// How its streams are filtered.
+    pub filtering: Filtering,
     /// Counts what happens to its clients.
     pub account: Arc<Account>,
     /// Which clients it serves.
@@ -75,6 +78,7 @@ impl<D> Service<D> {
             sessions: SessionPolicy::default(),
             datagrams: DatagramPolicy::default(),
             headers: HeaderPolicy::default(),
+            filtering: Filtering::default(),
             account: Arc::default(),
             access: AccessPolicy::default(),
             admission: Admission::default(),
@@ -121,10 +125,11 @@ impl<D> Service<D> {
 
     /// The same service for contained programs, at [their listener](crate::Listeners::bind_for_contained_programs). Its clients need no
     /// password. Each is isolated by the username and password that it sends, whatever the tunnel isolates by, and gets Tor's extended
-    /// codes for failures.
+    /// codes for failures. Its streams get the filter of their port if no rule matches.
     #[must_use]
     pub fn for_contained_programs(self) -> Self {
-        Self { access: AccessPolicy::of_contained_programs(), ..self }
+        let filtering = Filtering { by_port: true, ..self.filtering };
+        Self { access: AccessPolicy::of_contained_programs(), filtering, ..self }
     }
 
     /// Sets how clients on this machine are told apart.
@@ -161,6 +166,12 @@ impl<D> Service<D> {
     #[must_use]
     pub fn with_headers(self, headers: HeaderPolicy) -> Self {
         Self { headers, ..self }
+    }
+
+    /// Sets how its streams are filtered.
+    #[must_use]
+    pub fn with_filtering(self, filtering: Filtering) -> Self {
+        Self { filtering, ..self }
     }
 
     /// Sets the jump services that error pages link to.

@@ -1,4 +1,4 @@
-use std::{fmt, str::FromStr};
+use std::{fmt, net::IpAddr, str::FromStr};
 
 use i2p_name::{NameError, Target};
 use ipnet::IpNet;
@@ -10,6 +10,9 @@ use super::{
 
 /// Longest pattern: the length limit of a DNS name.
 const MAX_PATTERN_BYTES: usize = 253;
+
+/// The domain of names in I2P.
+const I2P: &str = "i2p";
 
 /// The hosts of a route. It is compared with hosts in canonical form.
 ///
@@ -99,16 +102,30 @@ impl HostPattern {
 
     /// Whether this pattern covers a host, local or not.
     pub(super) fn covers(&self, host: OutsideHost<'_>) -> bool {
-        match (&self.0, host.name(), host.address()) {
-            (Pattern::All, ..) => true,
-            (Pattern::Glob(glob), Some(name), _) => glob_matches(glob, name),
-            (Pattern::Below(parent), Some(name), _) => {
+        host.name().is_some_and(|name| self.covers_name(name))
+            || host.address().is_some_and(|address| self.covers_address(address))
+    }
+
+    /// Whether this pattern covers a name, in canonical form.
+    pub(super) fn covers_name(&self, name: &str) -> bool {
+        match &self.0 {
+            Pattern::All => true,
+            Pattern::Glob(glob) => glob_matches(glob, name),
+            Pattern::Below(parent) => {
                 let rest = name.strip_suffix(parent.as_str());
                 rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
             }
-            (Pattern::Name(own), Some(name), _) => own == name,
-            (Pattern::Range(range), _, Some(address)) => range.contains(&address),
-            _ => false,
+            Pattern::Name(own) => own == name,
+            Pattern::Range(_) => false,
+        }
+    }
+
+    /// Whether this pattern covers an address.
+    pub(super) fn covers_address(&self, address: IpAddr) -> bool {
+        match &self.0 {
+            Pattern::All => true,
+            Pattern::Range(range) => range.contains(&address),
+            Pattern::Glob(_) | Pattern::Below(_) | Pattern::Name(_) => false,
         }
     }
 
@@ -157,6 +174,21 @@ impl FromStr for HostPattern {
 
     /// Parses the forms in the table above. Ignores case and one trailing dot.
     fn from_str(text: &str) -> Result<Self, HostPatternError> {
+        if is_i2p(&text.to_ascii_lowercase()) {
+            return Err(HostPatternError::I2p);
+        }
+        match Self::parse_anywhere(text)? {
+            Self(Pattern::Glob(name) | Pattern::Below(name) | Pattern::Name(name)) if is_i2p(&name) => {
+                Err(HostPatternError::I2p)
+            }
+            pattern => Ok(pattern),
+        }
+    }
+}
+
+impl HostPattern {
+    /// Parses the forms in the table above, also for hosts in I2P.
+    pub(super) fn parse_anywhere(text: &str) -> Result<Self, HostPatternError> {
         let lower = text.to_ascii_lowercase();
         let text = lower.strip_suffix('.').filter(|rest| !rest.is_empty()).unwrap_or(&lower);
         if text.len() > MAX_PATTERN_BYTES {
@@ -165,11 +197,11 @@ impl FromStr for HostPattern {
         if text == "*" {
             return Ok(Self::all());
         }
-        if is_i2p(text) {
-            return Err(HostPatternError::I2p);
-        }
+        // Names in I2P are compared without `.alt`.
+        let text = if is_i2p(text) { text.strip_suffix(".alt").unwrap_or(text) } else { text };
         let pattern = match text.strip_prefix('.') {
             _ if text.contains('*') => Pattern::Glob(glob(text)?),
+            Some(parent) if parent == I2P => Pattern::Below(parent.to_owned()),
             Some(parent) => match exact(parent)? {
                 Pattern::Name(parent) => Pattern::Below(parent),
                 _ => return Err(HostPatternError::Malformed),
@@ -186,7 +218,8 @@ fn exact(text: &str) -> Result<Pattern, HostPatternError> {
     match Target::parse(text.as_bytes()).map_err(HostPatternError::Name)? {
         Target::ClearNet(host) => Ok(Pattern::Name(host.as_str().to_owned())),
         Target::Ip(address) => Ok(Pattern::Range(address.into())),
-        _ => Err(HostPatternError::I2p),
+        Target::I2p(name) => Ok(Pattern::Name(name.to_string())),
+        _ => Err(HostPatternError::Malformed),
     }
 }
 

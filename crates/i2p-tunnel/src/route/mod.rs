@@ -2,6 +2,7 @@
 //!
 //! Imports nothing from this crate.
 
+mod any_host;
 mod host;
 mod local;
 mod outside;
@@ -12,6 +13,7 @@ use std::{fmt, sync::Arc};
 use i2p_name::Target;
 
 pub use self::{
+    any_host::AnyHostPattern,
     host::{HostPattern, HostPatternError, HostPatternKind},
     local::{LOCAL_DOMAINS, LOCAL_NETWORKS},
     outside::OutsideHost,

@@ -9,12 +9,13 @@ mod relay;
 #[cfg(target_os = "linux")]
 pub(crate) mod sock_diag;
 mod socket;
+mod stage;
 mod stop;
 mod tcp_options;
 
 pub(crate) use self::{
     half_closed::EarlyEnd,
-    relay::{RelayEnd, discard, relay},
+    relay::{RelayEnd, RelayStart, discard, relay},
     socket::any_port_on,
 };
 pub use self::{
@@ -22,5 +23,6 @@ pub use self::{
     layer::Layer,
     open_stream::{ClientFin, OpenStream},
     socket::Socket,
+    stage::{SharedStage, Side, Stage},
     stop::Stop,
 };

@@ -103,7 +103,7 @@ fn relay(local: Socket, peer: Socket) -> JoinHandle<io::Result<()>> {
         client_fin: ClientFin::Forwarded,
         hold: None,
     };
-    tokio::spawn(async move { opened.relay(local, &Limits::default()).await })
+    tokio::spawn(async move { opened.relay(local, &Limits::default(), None).await })
 }
 
 async fn tcp() -> (TcpStream, TcpStream) {

@@ -314,8 +314,9 @@ impl<D: Dial> Forwarder<D> {
         });
         let (stream, session) = opened.map_err(Trouble::Failed)?;
         stream.socket.detect_loss(*limits);
+        let guard = self.service.filtering.guard(account);
         let mut upstream =
-            SiteStream::over(stream).await.map_err(|_| Trouble::Failed(Failure::AnswerBrokeOff))?;
+            SiteStream::over(stream, guard).await.map_err(|_| Trouble::Failed(Failure::AnswerBrokeOff))?;
         if let (Some(site), Some(session)) = (site, session) {
             // Only a stream that was certainly opened by this session: a new identity must not get one of the old.
             let is_same = dialler.session_now(key) == Some(session);

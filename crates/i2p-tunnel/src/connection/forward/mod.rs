@@ -44,7 +44,7 @@ use crate::{
     dial::Dial,
     http_message,
     limits::Limit,
-    stream::Socket,
+    stream::{RelayStart, Socket},
 };
 
 type Answer = Pin<Box<dyn Future<Output = Result<Response<ClientBody>, Infallible>> + Send>>;
@@ -122,7 +122,9 @@ pub(crate) async fn serve<D: Dial>(
         if !shared.is_kept() {
             return Ok(NextStep::Done);
         }
-        return Ok(NextStep::Relay(ActiveStream { client, peer, early_data: ahead, address }));
+        // The guard has seen the request. What follows on a WebSocket is masked by the client.
+        let start = RelayStart { early_data: ahead, stage: None };
+        return Ok(NextStep::Relay(ActiveStream { client, peer, start, address }));
     }
     if let Err(error) = served {
         // What has been sent must not look complete, for instance to a client that waits for the end of the connection.

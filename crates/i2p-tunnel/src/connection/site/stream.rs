@@ -1,7 +1,7 @@
 use std::{
     io,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use bytes::Buf;
@@ -19,6 +19,7 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::{request_body::RequestBody, unused::Home};
 use crate::{
+    filtering::OutgoingGuard,
     http_message::{MAX_BUFFER_BYTES, MAX_FIELDS},
     stream::{Hold, OpenStream},
 };
@@ -38,11 +39,11 @@ pub(crate) struct SiteStream {
 }
 
 impl SiteStream {
-    /// Begins to speak HTTP on a stream.
-    pub(crate) async fn over(mut stream: OpenStream) -> hyper::Result<Self> {
+    /// Begins to speak HTTP on a stream. The guard looks at what is sent.
+    pub(crate) async fn over(mut stream: OpenStream, guard: Option<OutgoingGuard>) -> hyper::Result<Self> {
         let hold = stream.hold.take();
         let first_data = std::mem::take(&mut stream.first_data).into();
-        let io = TokioIo::new(HttpIo { stream, first_data });
+        let io = TokioIo::new(HttpIo { stream, first_data, guard: guard.map(GuardedWrites::new) });
         let (sender, connection) = http1::Builder::new()
             .title_case_headers(true)
             .max_headers(MAX_FIELDS)
@@ -110,6 +111,27 @@ impl SiteStream {
 struct HttpIo {
     stream: OpenStream,
     first_data: Bytes,
+    guard: Option<GuardedWrites>,
+}
+
+/// A guard for writes that take a part of their bytes: the rest comes again in the next write.
+struct GuardedWrites {
+    guard: OutgoingGuard,
+    /// How many bytes at the beginning of the next write the guard has seen.
+    seen: usize,
+}
+
+impl GuardedWrites {
+    fn new(guard: OutgoingGuard) -> Self {
+        Self { guard, seen: 0 }
+    }
+
+    /// Returns whether the guard wants to see more.
+    fn look(&mut self, bytes: &[u8]) -> io::Result<bool> {
+        let unseen = bytes.get(self.seen..).unwrap_or_default();
+        self.seen = bytes.len();
+        self.guard.look(unseen)
+    }
 }
 
 impl HttpIo {
@@ -138,7 +160,17 @@ impl AsyncRead for HttpIo {
 
 impl AsyncWrite for HttpIo {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream.socket).poll_write(context, bytes)
+        let this = self.get_mut();
+        if let Some(guard) = &mut this.guard
+            && !guard.look(bytes)?
+        {
+            this.guard = None;
+        }
+        let written = ready!(Pin::new(&mut this.stream.socket).poll_write(context, bytes))?;
+        if let Some(guard) = &mut this.guard {
+            guard.seen = guard.seen.saturating_sub(written);
+        }
+        Poll::Ready(Ok(written))
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

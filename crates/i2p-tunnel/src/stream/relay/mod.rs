@@ -7,6 +7,7 @@ mod pump;
 mod silence;
 #[cfg(target_os = "linux")]
 mod splice;
+mod staged;
 #[cfg(test)]
 mod tests;
 
@@ -25,12 +26,14 @@ use self::{
     half_closed::HalfClosedRelay,
     pump::{discard_counted, pump},
     silence::unless_idle,
+    staged::StagedSide,
 };
 pub(crate) use self::{end::RelayEnd, pump::discard};
 use super::{
     half_closed::{EarlyEnd, Hold},
     open_stream::{ClientFin, OpenStream},
     socket::Socket,
+    stage::{SharedStage, Side},
     stop::Stop,
 };
 use crate::limits::{Limit, Limits};
@@ -46,9 +49,24 @@ pub(crate) struct RelayTotals {
     pub(crate) client_got_all: bool,
 }
 
+/// What a relay begins with. It is taken out of it, and then takes no space.
+#[derive(Debug, Default)]
+pub(crate) struct RelayStart {
+    /// Data of the client that goes to the peer first.
+    pub(crate) early_data: Vec<u8>,
+    /// All data goes through it until it lets go.
+    pub(crate) stage: Option<SharedStage>,
+}
+
+impl RelayStart {
+    fn staged(&self, side: Side) -> Option<StagedSide> {
+        self.stage.clone().map(|stage| StagedSide { stage, side })
+    }
+}
+
 /// Relays in both directions until both sides have finished, the client has gone, one side breaks, or a limit is reached. The
 /// limits are [`Limits::half_close`], if one side has finished and the other is silent, and [`Limits::idle`], if both are.
-/// `early_data` goes to the peer first. The counters count the bytes to the peer and to the client.
+/// [`RelayStart::early_data`] goes to the peer first. The counters count the bytes to the peer and to the client.
 ///
 /// The peer's end is passed on to the client at once. [`OpenStream::client_fin`] says what happens to the client's. If the peer
 /// accepts no more data, the client's data is discarded from then on, since the peer may still be sending.
@@ -60,7 +78,7 @@ pub(crate) struct RelayTotals {
 pub(crate) async fn relay(
     client: &Socket,
     stream: &mut OpenStream,
-    early_data: Vec<u8>,
+    start: &mut RelayStart,
     (limits, held): (&Limits, &impl Hold),
     [to_peer, to_client]: [&Counter; 2],
     stop: &Stop,
@@ -71,8 +89,17 @@ pub(crate) async fn relay(
     client.reset_on_close(true);
     peer.reset_on_close(true);
     // Pinned here and passed by reference: a future that is moved into another one takes its size twice.
-    let (pump_up, pump_down) =
-        (pin!(pump(client, peer, early_data, &upstream)), pin!(pump(peer, client, first_data, &downstream)));
+    let (pump_up, pump_down) = (
+        pin!(pump(
+            client,
+            peer,
+            std::mem::take(&mut start.early_data),
+            &upstream,
+            start.staged(Side::Client)
+        )),
+        pin!(pump(peer, client, first_data, &downstream, start.staged(Side::Peer))),
+    );
+    start.stage = None;
     let mut up = pin!(async {
         if !sent_all(pump_up.await, &upstream)? {
             return discard_counted(client, &upstream.discarded).await;
@@ -155,21 +182,29 @@ fn sent_all(outcome: Result<(), Broken>, direction: &Direction<'_>) -> io::Resul
 }
 
 impl OpenStream {
-    /// Relays between a local connection and this stream until both sides have finished, as a proxy does for its clients.
+    /// Relays between a local connection and this stream until both sides have finished, as a proxy does for its clients. All data
+    /// goes through the stage, if there is one, until it lets go.
     ///
     /// If it ends otherwise, both sides are reset, except a side that has received the other's end. This also holds if the future
     /// is dropped or the process dies.
     ///
     /// # Errors
     /// The error of the side that broke; [`io::ErrorKind::BrokenPipe`] if the local program has closed its socket before the far
-    /// end has finished; [`io::ErrorKind::TimedOut`] if a limit was reached ([`Limits::half_close`] or [`Limits::idle`]).
-    pub async fn relay(mut self, local: Socket, limits: &Limits) -> io::Result<()> {
+    /// end has finished; [`io::ErrorKind::TimedOut`] if a limit was reached ([`Limits::half_close`] or [`Limits::idle`]); the error of
+    /// the stage if it ends the stream.
+    pub async fn relay(
+        mut self,
+        local: Socket,
+        limits: &Limits,
+        stage: Option<SharedStage>,
+    ) -> io::Result<()> {
         local.detect_loss(*limits);
         self.socket.detect_loss(*limits);
+        let mut start = RelayStart { early_data: Vec::new(), stage };
         // These counters are not read.
         let (to_peer, to_local) = (Counter::default(), Counter::default());
         let counters = [&to_peer, &to_local];
-        match relay(&local, &mut self, Vec::new(), (limits, &()), counters, &Stop::new()).await {
+        match relay(&local, &mut self, &mut start, (limits, &()), counters, &Stop::new()).await {
             (_, RelayEnd::Finished) => Ok(()),
             (_, RelayEnd::ClientGone) => Err(io::ErrorKind::BrokenPipe.into()),
             (_, RelayEnd::Broken(error)) => Err(error),

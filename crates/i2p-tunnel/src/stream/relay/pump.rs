@@ -6,19 +6,22 @@ use std::{
     sync::atomic::{AtomicU64, Ordering::Relaxed},
 };
 
-use super::direction::{Broken, Direction};
 #[cfg(target_os = "linux")]
 use super::splice::{Pipe, Spliced};
+use super::{
+    direction::{Broken, Direction},
+    staged::StagedSide,
+};
 use crate::stream::socket::Socket;
 
 /// Bytes per read. The buffer is on the thread's stack while data moves; an idle connection has none.
-const CHUNK_BYTES: usize = 16 * 1024;
+pub(super) const CHUNK_BYTES: usize = 16 * 1024;
 
 /// After this many full chunks in a row, the sender probably has more, and the data is spliced.
 #[cfg(target_os = "linux")]
 const FULL_CHUNKS_BEFORE_SPLICE: u32 = 3;
 
-/// Waits until data is written that the receiver did not accept at once.
+/// Waits until data is written that the receiver did not accept at once, or until a stage lets go.
 type PendingWrite<'a> = Pin<Box<dyn Future<Output = Result<(), Broken>> + Send + 'a>>;
 
 /// The result of moving one chunk.
@@ -29,7 +32,8 @@ struct MovedChunk {
     backlog: Vec<u8>,
 }
 
-/// Moves data in one direction until the sender has finished. `first` is sent first.
+/// Moves data in one direction until the sender has finished. `first` is sent first. All data goes through the stage, if there is
+/// one, until it lets go.
 ///
 /// This is no `async fn`: those store their arguments twice.
 pub(super) fn pump<'a>(
@@ -37,9 +41,14 @@ pub(super) fn pump<'a>(
     to: &'a Socket,
     first: Vec<u8>,
     direction: &'a Direction<'_>,
+    stage: Option<StagedSide>,
 ) -> impl Future<Output = Result<(), Broken>> + use<'a> {
     // Boxed, so that an idle stream takes no space for it.
-    let mut waiting = (!first.is_empty()).then(|| write_all(to, first, direction));
+    let mut waiting = match stage {
+        Some(stage) => Some(Box::pin(stage.pump(from, to, first, direction)) as PendingWrite<'a>),
+        None if first.is_empty() => None,
+        None => Some(write_all(to, first, direction)),
+    };
     #[cfg(target_os = "linux")]
     let mut full = 0;
     async move {
@@ -95,7 +104,11 @@ fn move_chunk(from: &Socket, to: &Socket, direction: &Direction<'_>) -> Result<M
 }
 
 /// Writes all of the data and flushes it.
-fn write_all<'a>(to: &'a Socket, bytes: Vec<u8>, direction: &'a Direction<'_>) -> PendingWrite<'a> {
+pub(super) fn write_all<'a>(
+    to: &'a Socket,
+    bytes: Vec<u8>,
+    direction: &'a Direction<'_>,
+) -> PendingWrite<'a> {
     let all = async move {
         let mut rest = bytes.as_slice();
         while !rest.is_empty() {

@@ -11,6 +11,7 @@ use tokio::{
 };
 
 use super::*;
+use crate::stream::stage::Stage;
 
 /// A piece of the data that one side sends.
 #[derive(Debug, Clone)]
@@ -33,6 +34,31 @@ enum Last {
 
 fn last() -> impl Strategy<Value = Last> {
     prop_oneof![4 => Just(Last::Finish), 1 => Just(Last::Reset), 1 => Just(Last::FinishAndReset)]
+}
+
+/// A stage that looks at this many bytes of the client and of the peer, or at some more, and lets go.
+struct Looks {
+    left: [usize; 2],
+}
+
+fn index(side: Side) -> usize {
+    match side {
+        Side::Client => 0,
+        Side::Peer => 1,
+    }
+}
+
+impl Stage for Looks {
+    fn looks_at(&self, side: Side) -> bool {
+        self.left[index(side)] > 0
+    }
+
+    fn pass(&mut self, side: Side, sent: &[u8], output: &mut Vec<u8>) -> io::Result<()> {
+        let left = &mut self.left[index(side)];
+        *left = left.saturating_sub(sent.len());
+        output.extend_from_slice(sent);
+        Ok(())
+    }
 }
 
 /// What a side has received.
@@ -146,12 +172,14 @@ async fn relayed(
     peer: impl Into<Socket>,
     client_fin: ClientFin,
     (early_data, first_data): (Vec<u8>, Vec<u8>),
+    stage: Option<SharedStage>,
 ) -> (RelayTotals, RelayEnd) {
     let client = client.into();
     let mut peer = OpenStream { socket: peer.into(), first_data, client_fin, hold: None };
     let (to_peer, to_client) = (Counter::default(), Counter::default());
     let counters = [&to_peer, &to_client];
-    relay(&client, &mut peer, early_data, (&Limits::default(), &()), counters, &Stop::new()).await
+    let mut start = RelayStart { early_data, stage };
+    relay(&client, &mut peer, &mut start, (&Limits::default(), &()), counters, &Stop::new()).await
 }
 
 /// Checks that a side received what it had to. Unix sockets have no reset: none comes from one, and none can be passed on to one.
@@ -189,6 +217,7 @@ proptest! {
         client_is_unix: bool,
         peer_is_unix: bool,
         held: bool,
+        looks_at in prop::option::of((0..200_000_usize, 0..200_000_usize)),
     ) {
         #[cfg(target_os = "linux")]
         let _turn = splice::TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -196,6 +225,7 @@ proptest! {
         let total = |pieces: &[Piece]| pieces.iter().map(|piece| piece.length).sum::<usize>();
         let said_up = [bytes(0, early), bytes(0, total(&up))].concat();
         let said_down = [bytes(0, first), bytes(0, total(&down))].concat();
+        let stage = looks_at.map(|(up, down)| SharedStage::new(Looks { left: [up, down] }));
         let client_fin = if held { ClientFin::Held } else { ClientFin::Forwarded };
         let (below, above, (counts, end)) = runtime.block_on(async {
             let ahead = (bytes(0, early), bytes(0, first));
@@ -203,7 +233,7 @@ proptest! {
             let above = converse(above, (down, last_down), slow);
             let (client, below) = ends(last_up, client_is_unix).await;
             let below = converse(below, (up, last_up), !slow);
-            tokio::join!(below, above, relayed(client, peer, client_fin, ahead))
+            tokio::join!(below, above, relayed(client, peer, client_fin, ahead, stage))
         });
         check(&above, &said_up, last_up, (client_is_unix, peer_is_unix))?;
         check(&below, &said_down, last_down, (peer_is_unix, client_is_unix))?;
@@ -233,7 +263,7 @@ fn a_reset_reported_to_a_write_is_not_taken_for_an_end_by_a_read() {
                 drop(above);
                 below.read(&mut [0]).await
             };
-            let relaying = relayed(client, peer, ClientFin::Held, (Vec::new(), Vec::new()));
+            let relaying = relayed(client, peer, ClientFin::Held, (Vec::new(), Vec::new()), None);
             let (heard, (_, end)) = tokio::join!(client_side, relaying);
             assert_eq!(heard.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
             assert!(matches!(end, RelayEnd::Broken(_)), "{end}");
@@ -254,7 +284,7 @@ fn data_after_urgent_data_is_relayed_at_once() {
         socket.send(b"def").unwrap();
         // All data has arrived before the relay reads.
         sleep(Duration::from_millis(50)).await;
-        let relaying = relayed(client, peer, ClientFin::Held, (Vec::new(), Vec::new()));
+        let relaying = relayed(client, peer, ClientFin::Held, (Vec::new(), Vec::new()), None);
         let mut heard = [0; 5];
         let hearing = tokio::time::timeout(Duration::from_secs(10), above.read_exact(&mut heard));
         tokio::select! {
@@ -263,5 +293,58 @@ fn data_after_urgent_data_is_relayed_at_once() {
         };
         // The urgent byte is not part of the stream.
         assert_eq!(&heard, b"abdef");
+    });
+}
+
+/// Removes one word, and ends the stream at another one.
+struct Censor;
+
+impl Stage for Censor {
+    fn looks_at(&self, side: Side) -> bool {
+        side == Side::Client
+    }
+
+    fn pass(&mut self, _: Side, sent: &[u8], output: &mut Vec<u8>) -> io::Result<()> {
+        match sent {
+            b"removed" => Ok(()),
+            b"last" => {
+                output.extend_from_slice(b"only this");
+                Err(io::ErrorKind::ConnectionAborted.into())
+            }
+            other => {
+                output.extend_from_slice(other);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// What a stage gives when it ends a stream still arrives, and then both sides are reset.
+#[test]
+fn a_stage_changes_data_and_ends_a_stream() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let ((peer, mut above), (client, mut below)) = (pair(Last::Finish).await, pair(Last::Finish).await);
+        let talk = async {
+            let mut heard = [0; 9];
+            below.write_all(b"removed").await.unwrap();
+            above.write_all(b"removed").await.unwrap();
+            below.read_exact(&mut heard[..7]).await.unwrap();
+            assert_eq!(&heard[..7], b"removed", "the other direction is not looked at");
+            below.write_all(b"passes").await.unwrap();
+            above.read_exact(&mut heard[..6]).await.unwrap();
+            assert_eq!(&heard[..6], b"passes");
+            below.write_all(b"last").await.unwrap();
+            above.read_exact(&mut heard).await.unwrap();
+            assert_eq!(&heard, b"only this");
+            (above.read(&mut heard).await, below.read(&mut [0]).await)
+        };
+        let early = (b"removed".to_vec(), Vec::new());
+        let relaying = relayed(client, peer, ClientFin::Held, early, Some(SharedStage::new(Censor)));
+        let ((above, below), (totals, end)) = tokio::join!(talk, relaying);
+        assert_eq!(above.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+        assert_eq!(below.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+        assert!(matches!(end, RelayEnd::Broken(_)), "{end}");
+        assert_eq!((totals.to_peer, totals.to_client), (15, 7));
     });
 }
