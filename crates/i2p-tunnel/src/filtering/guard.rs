@@ -68,6 +68,12 @@ impl OutgoingGuard {
         }
     }
 
+    /// A whole message has been sent: what stood at its end stands alone. It is too late to end the stream.
+    pub(crate) fn message_ended(&mut self) {
+        let (leaks, _) = self.guard.look(b"\n");
+        leaks.into_iter().for_each(|leak| self.account.leaked(leak, false));
+    }
+
     /// The stream has ended, or its client has finished sending. It is too late to end it.
     pub(crate) fn finished(&mut self) {
         let leaks = self.guard.end();

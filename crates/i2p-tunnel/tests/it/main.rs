@@ -18,6 +18,7 @@ mod examples;
 mod extended_errors;
 mod failure_table;
 mod fair_shares;
+mod filtering;
 mod http_address_helper;
 mod http_connect;
 mod http_desync;

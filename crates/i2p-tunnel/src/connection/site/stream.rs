@@ -108,6 +108,7 @@ impl SiteStream {
 }
 
 /// A stream, and data that the site has sent before it was asked.
+/// The guard ends with it: what stood at the end of the last request counts then.
 struct HttpIo {
     stream: OpenStream,
     first_data: Bytes,
@@ -119,18 +120,28 @@ struct GuardedWrites {
     guard: OutgoingGuard,
     /// How many bytes at the beginning of the next write the guard has seen.
     seen: usize,
+    /// Whether something was written since the last flush.
+    has_written: bool,
 }
 
 impl GuardedWrites {
     fn new(guard: OutgoingGuard) -> Self {
-        Self { guard, seen: 0 }
+        Self { guard, seen: 0, has_written: false }
     }
 
     /// Returns whether the guard wants to see more.
     fn look(&mut self, bytes: &[u8]) -> io::Result<bool> {
         let unseen = bytes.get(self.seen..).unwrap_or_default();
         self.seen = bytes.len();
+        self.has_written = true;
         self.guard.look(unseen)
+    }
+
+    /// hyper flushes at the end of a request.
+    fn flushed(&mut self) {
+        if std::mem::take(&mut self.has_written) {
+            self.guard.message_ended();
+        }
     }
 }
 
@@ -174,7 +185,10 @@ impl AsyncWrite for HttpIo {
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream.socket).poll_flush(context)
+        let this = self.get_mut();
+        ready!(Pin::new(&mut this.stream.socket).poll_flush(context))?;
+        this.guard.iter_mut().for_each(GuardedWrites::flushed);
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
