@@ -17,6 +17,7 @@ mod i2pd;
 mod json;
 mod listener;
 mod names;
+mod own_machine;
 mod pac;
 mod status;
 mod terminal;

@@ -3,8 +3,8 @@
 use std::fmt::{self, Write};
 
 use crate::status::report::{
-    DatagramReport, FailureReport, OutproxyReport, SessionReport, StatusReport, TunnelReport, counted,
-    duration,
+    DatagramReport, FailureReport, LeakReport, OutproxyReport, SessionReport, StatusReport, TunnelReport,
+    counted, duration,
 };
 
 /// The page for a report.
@@ -42,6 +42,9 @@ fn write(page: &mut String, report: &StatusReport) -> fmt::Result {
         .try_for_each(|warning| writeln!(page, "<p class=\"bad\">Warning: {}.</p>", Text(warning)))?;
     if let Some(refused) = &report.refused_reload {
         writeln!(page, "<p class=\"bad\">{}.</p>", Text(&refused.line()))?;
+    }
+    for leak in &report.leaks {
+        writeln!(page, "<p class=\"bad\">{}.</p>", Text(&leak.line()))?;
     }
     if let Some(failure) = &report.address_book_failure {
         writeln!(page, "<p class=\"bad\">Address book: {}.</p>", Text(failure))?;
@@ -293,6 +296,13 @@ mod tests {
             own_router: None,
             outproxies: vec![outproxy("exit", Some(60), None), outproxy("other", None, Some(60))],
             failures: Vec::new(),
+            leaks: vec![LeakReport {
+                tunnel: "a".into(),
+                kind: "host name".into(),
+                cut: false,
+                count: 2,
+                ago: 5,
+            }],
         };
         let page = render(&report);
         assert!(page.contains("available, but skipped for up to"), "{page}");

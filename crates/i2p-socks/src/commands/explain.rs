@@ -1,19 +1,22 @@
-//! `explain HOST PORT`: where a request would go, and which route decides it. Everything is in the configuration; nothing is sent to
+//! `explain HOST PORT`: where a request would go, which route decides it, and what filters it. Everything is in the configuration; nothing is sent to
 //! I2P.
 
 use std::net::IpAddr;
 
 use i2p_name::{I2pName, NameError, NamedTarget, Target, VirtualOptions};
-use i2p_tunnel::{Comparison, OutsideHost, Routes, Verdict, is_own_host};
+use i2p_tunnel::{Comparison, FilterProtocol, FilterVerdict, OutsideHost, Routes, Verdict, is_own_host};
 use serde::Serialize;
 
 use super::{PORT_IS_AN_ARGUMENT, host_advice, remark_other_configuration};
 use crate::{
     command_error::CommandError,
-    config::Config,
+    config::{Config, tunnel::TunnelConfig},
     daemon::orders::ROUTING_PATH,
     terminal::output::{Format, print},
 };
+
+/// Why most streams are not filtered.
+const NO_FILTER: &str = "no [[filter]] matches";
 
 /// The way of one request.
 #[derive(Debug, Serialize)]
@@ -30,6 +33,46 @@ struct Explanation {
     why: String,
     /// The outproxies that are asked, in order.
     outproxies: Vec<Asked>,
+    /// What filters the stream, for each tunnel.
+    filters: Vec<Filtered>,
+}
+
+/// What filters a stream of a tunnel.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Filtered {
+    tunnel: String,
+    /// The filter of ordinary clients; `None`: none.
+    clients: Option<&'static str>,
+    /// That of contained programs.
+    contained_programs: Option<&'static str>,
+    /// What decides, for contained programs.
+    why: String,
+}
+
+impl Filtered {
+    fn of(config: &Config, tunnel: &TunnelConfig, (target, port): (&Target, u16)) -> Self {
+        let filters = config.filters(tunnel);
+        let [clients, contained] = [false, true].map(|by_port| filters.decide(target, port, by_port));
+        let why = match contained {
+            FilterVerdict::Rule { number, .. } => format!("filter {number} decides"),
+            FilterVerdict::Port(_) => format!("port {port} decides for contained programs"),
+            FilterVerdict::None => NO_FILTER.to_owned(),
+        };
+        let name = |verdict: FilterVerdict| verdict.protocol().map(FilterProtocol::as_str);
+        let tunnel = tunnel.name().to_owned();
+        Self { tunnel, clients: name(clients), contained_programs: name(contained), why }
+    }
+
+    fn line(&self) -> String {
+        let word = |filter: Option<&'static str>| filter.unwrap_or("none");
+        let (clients, contained) = (word(self.clients), word(self.contained_programs));
+        let of = match clients == contained {
+            true => clients.to_owned(),
+            false => format!("{clients}, of programs under exec {contained}"),
+        };
+        format!("filter of tunnel {}: {of} ({})\n", self.tunnel, self.why)
+    }
 }
 
 /// Where the request goes.
@@ -63,10 +106,14 @@ struct Asked {
 /// Prints where a request would go.
 pub(crate) async fn run(config: &Config, host: &str, port: u16, format: Format) -> Result<(), CommandError> {
     let explanation = Explanation::of(config, host, port)?;
-    remark_other_configuration(config, "other routes, outproxies or virtual addresses", |proxy| async move {
-        let number: u64 = proxy.ask(ROUTING_PATH, &()).await?;
-        Ok(number == config.routing_number())
-    })
+    remark_other_configuration(
+        config,
+        "other routes, outproxies, virtual addresses or filters",
+        |proxy| async move {
+            let number: u64 = proxy.ask(ROUTING_PATH, &()).await?;
+            Ok(number == config.routing_number())
+        },
+    )
     .await;
     print(&format.render(&explanation, Explanation::to_text)?)
 }
@@ -86,7 +133,7 @@ impl Explanation {
                 return Ok(explanation.refused(format!("{why}{}", host_advice(host, PORT_IS_AN_ARGUMENT))));
             }
         };
-        Ok(match &target {
+        let explanation = match &target {
             Target::I2p(name) if is_own_host(host.as_bytes()) => {
                 let why = "plain HTTP requests get its own pages, which never leave it; SOCKS and CONNECT requests are refused";
                 let own = Self::new(name.to_string(), port, "the proxy itself".into());
@@ -123,12 +170,32 @@ impl Explanation {
             }
             _ => Self::new(host.into(), port, "something else".into())
                 .refused("this version does not know this kind of host".into()),
-        })
+        };
+        Ok(explanation.filtered(config, &target))
+    }
+
+    /// With what filters the stream, if it goes anywhere.
+    fn filtered(self, config: &Config, target: &Target) -> Self {
+        if !matches!(self.decision, Decision::I2p | Decision::Outproxies) {
+            return self;
+        }
+        let tunnels = config.tunnels();
+        let of = |tunnel| Filtered::of(config, tunnel, (target, self.port));
+        Self { filters: tunnels.iter().map(of).collect(), ..self }
     }
 
     fn new(host: String, port: u16, form: String) -> Self {
-        let (routes, outproxies) = (Vec::new(), Vec::new());
-        Self { host, port, form, routes, decision: Decision::Refused, why: String::new(), outproxies }
+        let (routes, outproxies, filters) = (Vec::new(), Vec::new(), Vec::new());
+        Self {
+            host,
+            port,
+            form,
+            routes,
+            decision: Decision::Refused,
+            why: String::new(),
+            outproxies,
+            filters,
+        }
     }
 
     fn refused(self, why: String) -> Self {
@@ -215,6 +282,9 @@ impl Explanation {
         for Asked { name, what } in &self.outproxies {
             text += &format!("  outproxy {name}: {what}\n");
         }
+        // A line that says nothing of interest is left out.
+        let of_interest = |filtered: &&Filtered| filtered.why != NO_FILTER;
+        text.extend(self.filters.iter().filter(of_interest).map(Filtered::line));
         text
     }
 }
@@ -352,6 +422,36 @@ mod tests {
             "example.com is a host outside I2P\nport 80 is refused: the configuration has no [[route]], so only names in I2P are served\n"
         );
         assert!(explanation("a\u{1b}[2J", 80).to_text().starts_with("\"a\\u{1b}[2J\" is neither a name nor"));
+    }
+
+    #[test]
+    fn filters_are_named_with_what_decides() {
+        let text = "[[tunnel]]\nname = 'a'\n[[tunnel]]\nname = 'b'\nlisten = '127.0.0.1:1'\n\
+                    [[filter]]\nport = '6667,7000'\ntunnel = 'b'\nprotocol = 'irc'\n\
+                    [[filter]]\nport = 25\nprotocol = 'none'\n";
+        let lines = |port| {
+            let text = Explanation::of(&toml::from_str(text).unwrap(), "irc.i2p", port).unwrap().to_text();
+            text.lines().skip(2).map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            lines(6667),
+            [
+                "filter of tunnel a: none, of programs under exec irc (port 6667 decides for contained programs)",
+                "filter of tunnel b: irc (filter 1 decides)"
+            ]
+        );
+        assert_eq!(lines(7000), ["filter of tunnel b: irc (filter 1 decides)"]);
+        assert_eq!(
+            lines(25),
+            ["filter of tunnel a: none (filter 2 decides)", "filter of tunnel b: none (filter 2 decides)"]
+        );
+        assert!(lines(22).is_empty());
+        let config = toml::from_str("[[filter]]\nport = 1\nprotocol = 'irc'\n").unwrap();
+        let json = serde_json::to_value(Explanation::of(&config, "irc.i2p", 1).unwrap()).unwrap();
+        let expected = serde_json::json!({
+            "tunnel": "default", "clients": "irc", "contained-programs": "irc", "why": "filter 1 decides"
+        });
+        assert_eq!(json["filters"], serde_json::json!([expected]));
     }
 
     #[test]

@@ -304,6 +304,9 @@ fn to_text(report: &StatusReport, needs_options: bool) -> String {
             failure.advice
         );
     }
+    for leak in &report.leaks {
+        let _ = writeln!(text, "{}", leak.line());
+    }
     if needs_options && report.failures.iter().any(|failure| failure.advice.contains("i2p-socks ")) {
         text += "Give the commands named here the same --config or --state-dir as this one.\n";
     }

@@ -6,6 +6,7 @@ mod changes;
 mod embedded_router;
 mod faulty;
 pub(crate) mod file;
+pub(crate) mod filter;
 pub(crate) mod findings;
 mod from_text;
 pub(crate) mod i2p_url;
@@ -48,6 +49,7 @@ use self::{
     admin::AdminConfig,
     faulty::is_written,
     file::ConfigFile,
+    filter::FilterConfig,
     limits::LimitsConfig,
     log::{LogConfig, LogFormat},
     mistakes::Mistake,
@@ -88,6 +90,9 @@ pub(crate) struct Config {
     /// Where requests for hosts outside I2P go, for all tunnels. Empty: they are refused.
     #[serde(deserialize_with = "tables")]
     pub(crate) route: Vec<RouteConfig>,
+    /// Which streams are filtered.
+    #[serde(deserialize_with = "tables")]
+    pub(crate) filter: Vec<FilterConfig>,
     /// Limits of all tunnels together.
     pub(crate) limits: LimitsConfig,
     /// Addresses that stand for names, for all tunnels.
@@ -298,6 +303,7 @@ impl Config {
             found.extend(self.refused_by_embedded_router());
         }
         found.extend(self.route_contradictions());
+        found.extend(self.filter_contradictions(&tunnels));
         found.extend(self.names.contradiction());
         if self.shared_sessions().is_none() {
             let text = format!(
@@ -376,10 +382,12 @@ impl Config {
         Routes::new(self.route.iter().map(RouteConfig::route).collect())
     }
 
-    /// A number for where requests go: equal if routes, outproxies and virtual addresses are. It is for processes of one version.
+    /// A number for where requests go and what filters them: equal if routes, outproxies, virtual addresses and filters are. It is for
+    /// processes of one version.
     pub(crate) fn routing_number(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
-        format!("{:?}", (&self.route, &self.outproxy, &self.virtual_addresses)).hash(&mut hasher);
+        format!("{:?}", (&self.route, &self.outproxy, &self.virtual_addresses, &self.filter))
+            .hash(&mut hasher);
         hasher.finish()
     }
 

@@ -13,8 +13,8 @@ use super::{
     problem::Place,
 };
 
-/// Lists of tables. Those of the first two have names, and the third has numbers.
-pub(super) const TABLE_LISTS: [&str; 3] = ["tunnel", "outproxy", "route"];
+/// Lists of tables. Those of the first two have names, and the others have numbers.
+pub(super) const TABLE_LISTS: [&str; 4] = ["tunnel", "outproxy", "route", "filter"];
 /// The variable for `--listen`.
 pub(super) const LISTEN_VARIABLE: &str = "I2P_SOCKS_LISTEN";
 /// The name of the tunnel if the file has none.
@@ -209,11 +209,12 @@ impl Override {
 fn missing_name(list: &str) -> String {
     match list {
         "route" => "name the route by its number: -o route.1.via=reject".to_owned(),
+        "filter" => "name the filter by its number: -o filter.1.protocol=none".to_owned(),
         list => format!("add the name of the {list}: -o {list}.NAME.KEY=VALUE"),
     }
 }
 
-/// A table in a list of tables: by its name, or a route by its number.
+/// A table in a list of tables: by its name, or a route or filter by its number.
 fn table_in_list<'a>(table: &'a mut Table, list: &str, which: &str) -> Result<&'a mut Table, String> {
     if list == "tunnel" && !table.contains_key(list) {
         table.insert(list.to_owned(), vec![Table::new()].into());
@@ -227,10 +228,10 @@ fn table_in_list<'a>(table: &'a mut Table, list: &str, which: &str) -> Result<&'
     found.and_then(Value::as_table_mut).ok_or_else(unknown)
 }
 
-/// What overrides call the tables of a list: their names, or the numbers of routes.
+/// What overrides call the tables of a list: their names, or the numbers of routes and filters.
 fn names_in_list(tables: &[Value], list: &str) -> Vec<String> {
     let name = |(index, one): (usize, &Value)| match (list, one.get("name").and_then(Value::as_str)) {
-        ("route", _) => (index + 1).to_string(),
+        ("route" | "filter", _) => (index + 1).to_string(),
         (_, Some(name)) => name.to_owned(),
         _ => DEFAULT_TUNNEL.to_owned(),
     };

@@ -35,12 +35,14 @@ impl RouteConfig {
     }
 }
 
-fn from_text<'de, D: Deserializer<'de>, T: FromStr<Err: std::fmt::Display>>(from: D) -> Result<T, D::Error> {
+pub(super) fn from_text<'de, D: Deserializer<'de>, T: FromStr<Err: std::fmt::Display>>(
+    from: D,
+) -> Result<T, D::Error> {
     String::deserialize(from)?.parse().map_err(D::Error::custom)
 }
 
 /// A number is a single port.
-fn ports<'de, D: Deserializer<'de>>(from: D) -> Result<PortSet, D::Error> {
+pub(super) fn ports<'de, D: Deserializer<'de>>(from: D) -> Result<PortSet, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged, expecting = "expected a port, or ports such as \"80,443,8000-8999\"")]
     enum Written {

@@ -10,8 +10,8 @@ use std::{
 
 use i2p_sam::DatagramStyle;
 use i2p_tunnel::{
-    AccessPolicy, Authentication, BookAccess, DatagramPolicy, HeaderPolicy, Isolate, ListenAt, Protocols,
-    SessionPolicy, Users,
+    AccessPolicy, Authentication, BookAccess, DatagramPolicy, HeaderPolicy, Isolate, LeakGuardPolicy,
+    ListenAt, OwnMachine, Protocols, SessionPolicy, Users,
 };
 use serde::Deserialize;
 
@@ -55,6 +55,8 @@ pub(crate) struct TunnelConfig {
     pub(super) users_file: Option<PathBuf>,
     /// What happens to the header fields of plain HTTP.
     pub(super) headers: Headers,
+    /// What happens if a client sends what identifies this machine, in clear text.
+    pub(super) leak_guard: LeakGuard,
     /// Whether every client can read the address book in a browser, and keep names in it.
     pub(super) keep_names: bool,
     /// Whether SOCKS5 clients get the extended reply codes of Tor.
@@ -84,6 +86,19 @@ pub(super) enum Headers {
     Filtered,
     /// They pass as they are.
     AsSent,
+}
+
+/// `leak-guard`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum LeakGuard {
+    /// Nobody looks.
+    Off,
+    /// It is counted and logged.
+    #[default]
+    Warn,
+    /// The stream ends before that.
+    Cut,
 }
 
 /// `udp`: the kind of datagrams in I2P.
@@ -442,6 +457,16 @@ impl TunnelConfig {
         match self.headers {
             Headers::Filtered => HeaderPolicy::Filtered,
             Headers::AsSent => HeaderPolicy::AsSent,
+        }
+    }
+
+    /// What it does with streams that identify this machine; `None`: nothing.
+    pub(crate) fn leak_guard(&self, machine: &OwnMachine) -> Option<LeakGuardPolicy> {
+        let policy = |cuts| LeakGuardPolicy { machine: machine.clone(), cuts };
+        match self.leak_guard {
+            LeakGuard::Off => None,
+            LeakGuard::Warn => Some(policy(false)),
+            LeakGuard::Cut => Some(policy(true)),
         }
     }
 

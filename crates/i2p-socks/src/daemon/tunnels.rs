@@ -4,10 +4,10 @@ use std::{path::Path, sync::Arc};
 
 use i2p_tunnel::{
     AddressPool, Admission, BoundAddress, Caps, InheritedSockets, JumpService, ListenAt, Listeners, Metrics,
-    NameBook, Service, SocketPermissions, Stop, serve,
+    NameBook, OwnMachine, Service, SocketPermissions, Stop, serve,
 };
 use tokio::{sync::watch, task::JoinHandle};
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use super::{
     connections::Connections,
@@ -19,6 +19,7 @@ use crate::{
     command_error::CommandError,
     config::{Config, tunnel::TunnelConfig, virtual_addresses::VirtualAddressesConfig},
     listener::Listener,
+    own_machine,
 };
 
 /// Serves the clients of a tunnel.
@@ -138,6 +139,9 @@ pub(crate) struct Tunnels {
     exec_directory: ExecDirectory,
     virtual_addresses: VirtualAddressesConfig,
     addresses: AddressPool,
+    /// What leak guards look for.
+    machine: OwnMachine,
+    _machine_watch: AbortOnDropHandle<()>,
     tasks: TaskTracker,
     /// The tasks of closed listeners that may still have connections.
     closed: Vec<ListenerTask>,
@@ -208,7 +212,10 @@ impl Tunnels {
         metrics: &Metrics,
         name_book: Arc<dyn NameBook>,
     ) -> Result<Self, CommandError> {
+        let (machine, machine_watch) = own_machine::watch();
         let mut tunnels = Self {
+            machine,
+            _machine_watch: machine_watch,
             served: Vec::with_capacity(bound.len()),
             metrics: metrics.clone(),
             name_book,
@@ -266,6 +273,7 @@ impl Tunnels {
             .with_account(self.metrics.account(tunnel.name()))
             .with_datagrams(tunnel.datagrams())
             .with_headers(tunnel.headers())
+            .with_filtering(config.filtering(tunnel, &self.machine))
             .with_jump_services(jump_services(config))
             .with_name_book(Arc::clone(&self.name_book), tunnel.book_access())
             .with_chosen_names(chosen_names.unwrap_or_default()))

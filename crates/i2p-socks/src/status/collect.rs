@@ -5,7 +5,7 @@ use std::time::Duration;
 use i2p_sam::{Error, SessionState};
 use i2p_tunnel::{
     DatagramCounts, DatagramPool, DatagramSessionStatus, DropReason, Metrics, OutproxyStatus, RecentFailure,
-    SessionStatus, metrics::session_state_label,
+    SeenLeak, SessionStatus, metrics::session_state_label,
 };
 
 use super::{
@@ -16,7 +16,7 @@ use super::{
     own_router::{OwnRouterState, OwnRouterStatus},
     reloads::Refused,
     report::{
-        DatagramReport, DatagramSessionReport, FailureReport, OutproxyReport, OwnRouterReport,
+        DatagramReport, DatagramSessionReport, FailureReport, LeakReport, OutproxyReport, OwnRouterReport,
         RefusedReloadReport, RouterFailureReport, SessionReport, StatusReport, TunnelReport,
     },
 };
@@ -35,6 +35,13 @@ pub(super) fn report(
         })
         .collect();
     failures.sort_by_key(|failure| failure.ago_ms);
+    let leaks_of = |(name, _): &(String, Condition)| {
+        let seen = metrics.account(name).leaks();
+        let reports: Vec<_> = seen.into_iter().map(|seen| leak(name, seen)).collect();
+        reports
+    };
+    let mut leaks: Vec<_> = tunnels.iter().flat_map(leaks_of).collect();
+    leaks.sort_by_key(|leak| leak.ago);
     StatusReport {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         state: condition.word().to_owned(),
@@ -54,6 +61,7 @@ pub(super) fn report(
         outproxies: active.outproxies.status().iter().map(outproxy).collect(),
         own_router: active.own_router.as_ref().map(|router| own_router(router.read())),
         failures,
+        leaks,
     }
 }
 
@@ -188,6 +196,11 @@ fn failed_attempts(sessions: &[SessionStatus]) -> (u32, Option<String>) {
     let worst = sessions.iter().max_by_key(|session| failures(&session.state));
     let worst = worst.filter(|session| failures(&session.state) > 0);
     worst.map_or((0, None), |session| (failures(&session.state), trouble(&session.state)))
+}
+
+fn leak(tunnel: &str, SeenLeak { leak, was_cut, count, ago }: SeenLeak) -> LeakReport {
+    let (tunnel, kind) = (tunnel.to_owned(), leak.as_str().to_owned());
+    LeakReport { tunnel, kind, cut: was_cut, count, ago: ago.as_secs() }
 }
 
 fn failure(tunnel: &str, RecentFailure { failure, count, ago }: RecentFailure) -> FailureReport {

@@ -41,6 +41,9 @@ pub(crate) struct StatusReport {
     pub(crate) own_router: Option<OwnRouterReport>,
     /// Failures by kind, the most recent first.
     pub(crate) failures: Vec<FailureReport>,
+    /// What clients have sent that identifies this machine, the most recent first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) leaks: Vec<LeakReport>,
 }
 
 /// A SAM bridge that cannot be used.
@@ -293,6 +296,33 @@ pub(crate) struct FailureReport {
     pub(crate) what: String,
     /// What to do.
     pub(crate) advice: String,
+}
+
+/// A kind of thing that identifies this machine.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct LeakReport {
+    pub(crate) tunnel: String,
+    /// What it is.
+    pub(crate) kind: String,
+    /// Whether the streams that sent it were ended.
+    pub(crate) cut: bool,
+    /// How many streams sent it since the start.
+    pub(crate) count: u64,
+    /// Seconds since the last one.
+    pub(crate) ago: u64,
+}
+
+impl LeakReport {
+    /// What happened and what to do, as a line without its end.
+    pub(crate) fn line(&self) -> String {
+        let (tunnel, kind, ago) = (&self.tunnel, &self.kind, duration(self.ago));
+        let (streams, end) = (counted(self.count, "stream"), if self.cut { ", and was cut" } else { "" });
+        format!(
+            "{streams} of tunnel {tunnel} (last {ago} ago) sent what identifies this machine, in clear text: {kind}{end}. \
+             docs/filters.md says what to do"
+        )
+    }
 }
 
 /// For fields that are left out then.

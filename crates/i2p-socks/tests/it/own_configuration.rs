@@ -20,7 +20,7 @@ async fn it_is_said_if_the_running_proxy_goes_by_another_configuration() {
         (&explain[..], &["--config", &config][..], ""),
         // What decides nothing there.
         (&explain, &["--config", &config, "-o", "limits.dial=3s"], ""),
-        (&explain, &[], "the running proxy has other routes, outproxies or virtual addresses"),
+        (&explain, &[], "the running proxy has other routes, outproxies, virtual addresses or filters"),
         (&explain, &["--config", &config, "-o", "route.1.port=80"], "the running proxy has other routes"),
         (&pac, &["--listen", &address], ""),
         (&pac, &["--listen", "127.0.0.1:1"], "the running proxy has another proxy.pac"),

@@ -7,7 +7,7 @@ use std::{
 
 use i2p_contain::network::OutsideStream;
 use i2p_name::{B32, NamedTarget, Target};
-use i2p_tunnel::{DatagramSender, Datagrams, Dial, Failure, Limits, OpenStream, Socket};
+use i2p_tunnel::{DatagramSender, Datagrams, Dial, Failure, Limits, OpenStream, SharedStage, Socket};
 use tokio::net::TcpStream;
 
 use super::way::{Association, Received, Way};
@@ -21,7 +21,8 @@ impl Way for OwnSessions {
     type Association = OwnAssociation;
 
     async fn dial(&self, target: &Target, port: u16) -> Result<OwnStream, Failure> {
-        Ok(OwnStream { opened: self.dial(target, port).await?, limits: self.limits() })
+        let opened = self.dial(target, port).await?;
+        Ok(OwnStream { opened, stage: self.stage(target, port), limits: self.limits() })
     }
 
     async fn lookup(&self, name: &NamedTarget) -> Result<(), Failure> {
@@ -46,6 +47,7 @@ impl Way for OwnSessions {
 /// A stream of a session of this process.
 pub(in crate::commands) struct OwnStream {
     opened: OpenStream,
+    stage: Option<SharedStage>,
     limits: Limits,
 }
 
@@ -53,7 +55,7 @@ pub(in crate::commands) struct OwnStream {
 impl OutsideStream for OwnStream {
     async fn relay(self, program: TcpStream) {
         // The program and the far end learn of a failure by a reset.
-        let _ = self.opened.relay(Socket::from(program), &self.limits).await;
+        let _ = self.opened.relay(Socket::from(program), &self.limits, self.stage).await;
     }
 
     fn abort(self) {

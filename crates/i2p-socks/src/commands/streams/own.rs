@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use i2p_name::{NamedTarget, Target};
 use i2p_tunnel::{
-    Client, ClientAddress, ClientCredentials, ClientProtocol, Dial, Failure, IsolationKey, Limits, Listening,
-    OpenStream, Routing, SessionPolicy,
+    Account, Client, ClientAddress, ClientCredentials, ClientProtocol, Dial, Failure, Filtering,
+    IsolationKey, Limits, Listening, OpenStream, Routing, SessionPolicy, SharedStage,
 };
 use tokio::time::timeout;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::{asked::ConnectTarget, reply, stdio::PeerStream};
 use crate::{
@@ -22,6 +23,7 @@ use crate::{
         sessions::{Dialler, Sessions},
     },
     names::service::NameService,
+    own_machine,
     terminal::progress::{BUILDING_TUNNELS, Progress},
 };
 
@@ -32,7 +34,10 @@ pub(in crate::commands) struct OwnSessions {
     policy: SessionPolicy,
     client: Client,
     limits: Limits,
+    filtering: Filtering,
+    account: Arc<Account>,
     carries_datagrams: bool,
+    _machine_watch: AbortOnDropHandle<()>,
     _sessions: Sessions,
     _router: Router,
     _names: Arc<NameService>,
@@ -70,13 +75,19 @@ impl OwnSessions {
             return Err(CommandError::usage("the configuration has no tunnel"));
         };
         let limits = config.limits.times();
+        let (machine, machine_watch) = own_machine::watch();
+        let by_port = purpose == SessionPurpose::Program;
+        let filtering = Filtering { by_port, ..config.filtering(tunnel, &machine) };
         Ok(Self {
             dialler: sessions.dialler(tunnel, limits.dial),
             routing: sessions.routing().clone(),
             policy: tunnel.session_policy(),
             client: this_process(),
             limits,
+            filtering,
+            account: Arc::default(),
             carries_datagrams: tunnel.dedicated_sessions().is_some_and(|wants| wants.datagrams.is_some()),
+            _machine_watch: machine_watch,
             _sessions: sessions,
             _router: router,
             _names: names,
@@ -120,6 +131,11 @@ impl OwnSessions {
     /// Whether the tunnel carries datagrams.
     pub(in crate::commands) fn carries_datagrams(&self) -> bool {
         self.carries_datagrams
+    }
+
+    /// What filters a stream to this host.
+    pub(in crate::commands) fn stage(&self, target: &Target, port: u16) -> Option<SharedStage> {
+        self.filtering.stage((target, port), &self.account)
     }
 
     /// How long streams may be silent.

@@ -102,7 +102,7 @@ impl PeerStream {
     pub(in crate::commands) async fn forward(self, local: Socket, limits: &Limits) {
         // Small writes go out at once, as they would on a direct connection.
         let _ = (local.set_nodelay(), self.opened.socket.set_nodelay());
-        if let Err(error) = self.opened.relay(local, limits).await {
+        if let Err(error) = self.opened.relay(local, limits, None).await {
             tracing::debug!("a stream broke: {}", error.kind());
         }
     }
