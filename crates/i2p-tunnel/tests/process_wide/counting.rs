@@ -33,7 +33,7 @@ pub(crate) struct CountedProxy {
 }
 
 /// Starts a proxy whose allocations are counted.
-pub(crate) async fn proxy(bridge: &TestBridge) -> CountedProxy {
+pub(crate) async fn proxy(bridge: &TestBridge, options: UdpOptions) -> CountedProxy {
     let (sam, sam_udp) = (bridge.address(), bridge.udp_address());
     let (sender, address) = oneshot::channel();
     let stop = CancellationToken::new();
@@ -41,7 +41,7 @@ pub(crate) async fn proxy(bridge: &TestBridge) -> CountedProxy {
     let thread = thread::spawn(move || {
         COUNTED.set(true);
         Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-            let proxy = udp::proxy_with(&sam, &sam_udp, UdpOptions::default()).await;
+            let proxy = udp::proxy_with(&sam, &sam_udp, options).await;
             sender.send(proxy.address).unwrap();
             stopped.cancelled().await;
         });

@@ -6,7 +6,11 @@ use tokio::{
     net::{TcpStream, UdpSocket},
 };
 
-use crate::{alone, common::domain, counting};
+use crate::{
+    alone,
+    common::{domain, udp::UdpOptions},
+    counting,
+};
 
 #[tokio::test]
 async fn passing_a_datagram_on_allocates_nothing() {
@@ -16,7 +20,7 @@ async fn passing_a_datagram_on_allocates_nothing() {
     for dialect in [Dialect::Java, Dialect::I2pd245] {
         let bridge = TestBridge::start_as(dialect).await;
         bridge.host("echo.i2p", Endpoint::Echo);
-        let proxy = counting::proxy(&bridge).await;
+        let proxy = counting::proxy(&bridge, UdpOptions::default()).await;
         let address = proxy.address;
         running.push((proxy, bridge));
         let mut control = TcpStream::connect(address).await.unwrap();

@@ -3,10 +3,7 @@
 use std::io;
 
 use dns_answers::MAX_QUERY_BYTES;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    time::timeout,
-};
+use tokio::{io::AsyncReadExt, time::timeout};
 
 use super::answers::{self, Reply};
 use crate::{
@@ -20,7 +17,7 @@ use crate::{
 };
 
 /// Answers the queries of a connection, one after the other, until the client ends it, or asks nothing or takes no answer for the
-/// time of a handshake.
+/// time of a handshake. While the proxy stops, a client that takes no answer has the time of a silent stream.
 pub(crate) async fn serve_stream<D: Dial>(
     mut socket: Socket,
     arrival: Arrival,
@@ -49,9 +46,21 @@ pub(crate) async fn serve_stream<D: Dial>(
         };
         let length = u16::try_from(answer.len()).map_err(io::Error::other)?;
         let message = [&length.to_be_bytes(), answer.as_slice()].concat();
-        // Also while it stops: this may be the answer that says so.
-        timeout(service.limits.handshake, socket.write_all(&message)).await??;
+        tokio::select! {
+            // First, also while it stops: this may be the answer that says so.
+            biased;
+            written = timeout(service.limits.handshake, write_message(&socket, &message)) => written??,
+            told = stop.until_idle(|| Some(socket.untaken())) => return Err(told),
+        }
     }
+}
+
+async fn write_message(socket: &Socket, mut message: &[u8]) -> io::Result<()> {
+    while !message.is_empty() {
+        let written = socket.write(message).await?;
+        message = message.get(written..).unwrap_or_default();
+    }
+    socket.flush().await
 }
 
 /// Reads a message; `None` if it is longer than any query.

@@ -60,7 +60,8 @@ pub(crate) struct RelayStart {
 
 impl RelayStart {
     fn staged(&self, side: Side) -> Option<StagedSide> {
-        self.stage.clone().map(|stage| StagedSide { stage, side })
+        let stage = self.stage.clone().filter(|stage| stage.lock().looks_at(side))?;
+        Some(StagedSide { stage, side })
     }
 }
 

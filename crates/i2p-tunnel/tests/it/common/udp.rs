@@ -10,8 +10,9 @@ use std::{
 use i2p_name::VirtualOptions;
 use i2p_sam::{BackOff, Bridge, DatagramStyle, SessionOptions};
 use i2p_tunnel::{
-    Account, AddressPool, DatagramOptions, DatagramPolicy, DatagramPool, Isolate, Limits, Outproxies,
-    OutproxyDefinition, PoolOptions, Route, Routes, Routing, SamDialler, Service, SessionPolicy, SessionPool,
+    Account, AddressPool, DatagramOptions, DatagramPolicy, DatagramPool, Filtering, Isolate, Limits,
+    Outproxies, OutproxyDefinition, PoolOptions, Route, Routes, Routing, SamDialler, Service, SessionPolicy,
+    SessionPool,
 };
 use sam_testkit::{Dialect, Endpoint, TestBridge};
 use tokio::{
@@ -34,6 +35,7 @@ pub(crate) struct UdpOptions {
     pub(crate) routes: Vec<Route>,
     pub(crate) outproxies: Vec<OutproxyDefinition>,
     pub(crate) addresses: VirtualOptions,
+    pub(crate) filtering: Filtering,
 }
 
 impl Default for UdpOptions {
@@ -47,6 +49,7 @@ impl Default for UdpOptions {
             routes: Vec::new(),
             outproxies: Vec::new(),
             addresses: VirtualOptions::default(),
+            filtering: Filtering::default(),
         }
     }
 }
@@ -108,6 +111,7 @@ async fn proxy_on(listen: &str, sam: &str, sam_udp: &str, udp: UdpOptions, datag
     let service = Service::new("test", dialler, addresses)
         .with_limits(limits)
         .with_account(udp.account)
+        .with_filtering(udp.filtering)
         .with_routing(routing)
         .with_sessions(SessionPolicy { isolate: udp.isolate, ..SessionPolicy::default() })
         .with_datagrams(udp.rules);
