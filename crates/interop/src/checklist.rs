@@ -3,6 +3,7 @@
 use std::fmt;
 
 use anyhow::Result;
+use lab::router::crash;
 use tokio::time::Instant;
 
 /// How many checks have passed and failed.
@@ -31,6 +32,12 @@ impl Checklist {
 
     /// Runs a check whose result is printed after its name, such as ": 9 of 10".
     pub(crate) async fn check_with_result(&mut self, name: &str, work: impl Future<Output = Result<String>>) {
+        // Without its router, each check would wait for minutes. The suite runs once more.
+        if self.failed > 0 && crash::has_happened() {
+            self.failed += 1;
+            println!("FAIL {name}: not tried, since a router has crashed");
+            return;
+        }
         let start = Instant::now();
         match work.await {
             Ok(result) => {

@@ -3,7 +3,7 @@
 //! The settings are those that work with Debian's 2.45.1: addresses whose first octets differ (routers do not build tunnels
 //! through two addresses of one /16), and no clock, no reseeding, no internet.
 
-pub(crate) mod crash;
+pub mod crash;
 pub mod java;
 pub mod pair;
 pub mod version;
@@ -204,7 +204,9 @@ impl Router {
                 })?
             }
         };
-        self.process = Some(process.context("could not start i2pd")?);
+        let process = process.context("could not start i2pd")?;
+        process.id().into_iter().for_each(crash::watch);
+        self.process = Some(process);
         Ok(())
     }
 
