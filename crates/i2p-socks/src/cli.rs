@@ -32,8 +32,7 @@ pub(crate) struct Cli {
 }
 
 const AFTER_HELP: &str = "\
-Exit codes: 0 success, or stopped as requested; 64 wrong usage or configuration, found before anything is sent; 1 any other
-failure.
+Exit codes: 0 success, or stopped as requested; 64 wrong usage or configuration, found before anything is sent; 1 any other failure.
 
 To see it work without a router:
   i2p-socks demo

@@ -3,8 +3,8 @@
 use std::fmt::{self, Write};
 
 use crate::status::report::{
-    DatagramReport, FailureReport, LeakReport, OutproxyReport, SessionReport, StatusReport, TunnelReport,
-    counted, duration,
+    DatagramReport, FailureReport, OutproxyReport, SessionReport, StatusReport, TunnelReport, counted,
+    duration,
 };
 
 /// The page for a report.
@@ -296,7 +296,7 @@ mod tests {
             own_router: None,
             outproxies: vec![outproxy("exit", Some(60), None), outproxy("other", None, Some(60))],
             failures: Vec::new(),
-            leaks: vec![LeakReport {
+            leaks: vec![crate::status::report::LeakReport {
                 tunnel: "a".into(),
                 kind: "host name".into(),
                 cut: false,

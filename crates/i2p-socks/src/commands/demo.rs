@@ -101,6 +101,9 @@ pub(crate) async fn run(
     Ok(())
 }
 
+/// What the demo says to a command that wants an identity.
+const DEMO_KEEPS_NO_KEYS: &str = "the demo keeps no identities";
+
 /// Follows signals and orders until the demo is told to stop.
 async fn obey(running: &Running, signals: &mut Signals, mut orders: mpsc::Receiver<Order>) {
     let stop = signals.stop.clone();
@@ -113,6 +116,7 @@ async fn obey(running: &Running, signals: &mut Signals, mut orders: mpsc::Receiv
             Some(order) = orders.recv() => match order {
                 Order::NewIdentity(user, reply) => drop(reply.send(renew_identities(running, user.as_deref()))),
                 Order::Reload(reply) => drop(reply.send(Err(DEMO_RELOADS_NOTHING.to_owned()))),
+                Order::NewKeys(_, reply) => drop(reply.send(Err(DEMO_KEEPS_NO_KEYS.to_owned()))),
                 Order::Routing(reply) => drop(reply.send(running.config.routing_number())),
             }
         }

@@ -96,6 +96,20 @@ fn completions(shell: Shell, definition: &mut clap::Command) -> Vec<u8> {
     String::from_utf8_lossy(&script).replace("i2p__subcmd__socks", "i2p__socks").into_bytes()
 }
 
+/// The definition for manual pages. They show the usage that the help shows: their own leaves out the values of options, and the `--`
+/// before the program of `exec`.
+fn for_manual(definition: clap::Command) -> clap::Command {
+    let mut definition = definition.version(env!("CARGO_PKG_VERSION"));
+    definition.build();
+    with_usage(definition)
+}
+
+fn with_usage(mut command: clap::Command) -> clap::Command {
+    let usage = command.render_usage().to_string();
+    let usage = usage.strip_prefix("Usage: ").unwrap_or(&usage).to_owned();
+    command.override_usage(usage).mut_subcommands(with_usage)
+}
+
 /// Prints the file.
 pub(crate) async fn run(
     command: &GenerateCommand,
@@ -106,7 +120,7 @@ pub(crate) async fn run(
     let mut text = Vec::new();
     match command {
         GenerateCommand::Man { dir: Some(dir) } => {
-            let definition = definition.version(env!("CARGO_PKG_VERSION"));
+            let definition = for_manual(definition);
             let written = fs::create_dir_all(dir).and_then(|()| clap_mangen::generate_to(definition, dir));
             return written.map_err(|error| {
                 CommandError::run_time(format_args!(
@@ -116,7 +130,7 @@ pub(crate) async fn run(
             });
         }
         GenerateCommand::Man { dir: None } => {
-            let definition = definition.version(env!("CARGO_PKG_VERSION"));
+            let definition = for_manual(definition);
             clap_mangen::Man::new(definition).render(&mut text).map_err(failed)?;
         }
         GenerateCommand::Completions { shell } => {

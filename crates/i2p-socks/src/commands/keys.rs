@@ -10,10 +10,11 @@ use super::{remark_demo_not_asked, remark_own_configuration, status::report_of};
 use crate::{
     command_error::CommandError,
     config::{Config, tunnel::TunnelName},
-    control::client::ControlClient,
+    control::client::{ControlClient, ControlError},
     daemon::{
         bridge::bridge,
         identities::{StoredIdentity, names, without_keys},
+        orders::KEYS_PATH,
     },
     files, json,
     terminal::output::{Format, print, remark},
@@ -129,7 +130,7 @@ pub(crate) async fn run(config: &Config, command: &KeysCommand) -> Result<(), Co
                     stored.path().display()
                 )));
             }
-            let key = stored.load_or_generate(&bridge(config)?).await?;
+            let address = create(config, &state_dir, &stored).await?;
             if !config.persistent_keys().iter().any(|tunnel| tunnel == stored.name()) {
                 remark(&format!(
                     "no tunnel of this command's configuration uses this identity. For that, a [[tunnel]] needs name = \"{}\" and key = \
@@ -137,14 +138,14 @@ pub(crate) async fn run(config: &Config, command: &KeysCommand) -> Result<(), Co
                     stored.name()
                 ));
             }
-            format!("{}\n", key.destination().b32())
+            format!("{address}\n")
         }
         KeysCommand::Show { name, json } => {
             let stored = StoredIdentity::of(&state_dir, name.as_str());
             let Some(key) = stored.load()? else {
                 return Err(CommandError::run_time(format_args!(
-                    "there is no identity called {} in {}: create it with i2p-socks keys new {}. For a tunnel with key = \"persistent\", \
-                     that is not needed: {MADE_BY_ROUTER}",
+                    "there is no identity called {} in {}: create it with i2p-socks keys new {}. The identity of a tunnel with key = \
+                     \"persistent\" need not be created: the router makes its keys once it answers the proxy",
                     stored.name(),
                     stored.directory().display(),
                     stored.name()
@@ -159,6 +160,26 @@ pub(crate) async fn run(config: &Config, command: &KeysCommand) -> Result<(), Co
         }
     };
     print(&text)
+}
+
+/// Creates an identity, and returns its address. The running proxy lets its router do so; without one, the router of the configuration
+/// is asked.
+async fn create(config: &Config, state_dir: &Path, stored: &StoredIdentity) -> Result<String, CommandError> {
+    let why = match ControlClient::of(state_dir).ask(KEYS_PATH, &stored.name()).await {
+        Ok(address) => return Ok(address),
+        Err(ControlError::Refused(why)) => return Err(CommandError::run_time(why)),
+        Err(why) => why,
+    };
+    if !matches!(why, ControlError::NotRunning(_) | ControlError::NotADirectory(_)) {
+        remark_own_configuration(&why);
+    }
+    let key = stored.load_or_generate(&bridge(config)?).await.map_err(|error| {
+        CommandError::run_time(format_args!(
+            "{error}. No proxy is running with this state directory, so the router of this command's configuration was asked: start \
+             i2p-socks run, or a router with a SAM bridge, or name its address with --sam HOST:PORT"
+        ))
+    })?;
+    Ok(key.destination().b32().to_string())
 }
 
 /// The tunnels that use identities. The proxy that runs with this state directory may have another configuration than this command, so

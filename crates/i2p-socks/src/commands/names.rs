@@ -29,8 +29,8 @@ use crate::{
     names::{
         book::explain,
         client::{BookClient, STANDARD_STREAM, unexpected_reply},
-        lookup::why_unknown,
-        protocol::{self, BookCommand, BookReply, FeedUpdate, NameEntry},
+        lookup::{HostLookup, why_unknown},
+        protocol::{self, BookCommand, BookReply, FeedUpdate, NameEntry, RESOLVE_PATH},
         well_known::WellKnownFeeds,
     },
     terminal::output::{Format, remark, wanted},
@@ -181,7 +181,11 @@ async fn remark_unknown_host(book: &mut BookClient<'_>, config: &Config, url: &I
         return;
     }
     // The subscription is there, whether this is known or not.
-    if let Ok(BookReply::Name(None)) = book.run(BookCommand::Find { name: host.as_str().to_owned() }).await {
+    let is_in_book = book.run(BookCommand::Find { name: host.as_str().to_owned() }).await;
+    // The running proxy may have a configuration of its own, and its router an address book.
+    let known_to_proxy = book.client.ask::<HostLookup>(RESOLVE_PATH, &host.as_str()).await;
+    let is_known = known_to_proxy.is_ok_and(|lookup| lookup.b32.is_some());
+    if matches!(is_in_book, Ok(BookReply::Name(None))) && !is_known {
         remark(&format!(
             "warning: {} is not in the address book. Unless the router knows the name, this feed cannot be read: try it with i2p-socks \
              names update",
@@ -286,7 +290,14 @@ async fn export(book: &mut BookClient<'_>, path: &Path) -> Result<(), CommandErr
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let failed =
         |what, error| CommandError::run_time(format_args!("cannot {what} {}: {error}", path.display()));
-    let mut out = options.open(path).map_err(|error| failed("create", error))?;
+    let mut out = options.open(path).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => CommandError::run_time(format_args!(
+            "{} is already there, and an export never overwrites a file: choose another name, or write to stdout, with names export - > \
+             FILE",
+            path.display()
+        )),
+        _ => failed("create", error),
+    })?;
     let written = export_to(book, &mut out).await;
     let written = written.and_then(|written| written.map_err(|error| failed("write", error)));
     if written.is_err() {

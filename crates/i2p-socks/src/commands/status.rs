@@ -110,7 +110,12 @@ pub(crate) async fn run(config: &Config, query: &StatusQuery) -> Result<(), Comm
                     "{why}. Check that it runs, and its log, or name another one with --state-dir or --admin"
                 )
             }
-            ControlError::NotRunning(_) | ControlError::NotADirectory(_) => {
+            ControlError::NotADirectory(_) => {
+                format!(
+                    "{why}. Name the one of a running proxy with --state-dir, or its address with --admin"
+                )
+            }
+            ControlError::NotRunning(_) => {
                 format!("{why}. Start it, or name another one with --state-dir or --admin")
             }
         })

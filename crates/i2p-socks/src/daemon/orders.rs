@@ -1,9 +1,10 @@
-//! What the commands `reload`, `new-identity` and `explain` ask of the running proxy, over the control socket.
+//! What the commands `reload`, `new-identity`, `explain` and `keys new` ask of the running proxy, over the control socket.
 //!
 //! | request | response |
 //! |---|---|
 //! | `POST /reload` with `null` | a [`ReloadReply`]; 409 if the new configuration is refused |
 //! | `POST /new-identity` with a username, or `null` for all clients | a [`NewIdentityReply`] |
+//! | `POST /keys` with the name of an identity | its address; 409 if it cannot be created |
 //! | `POST /routing` with `null` | the [number](crate::config::Config::routing_number) of its routing |
 
 use std::path::{self, Path, PathBuf};
@@ -14,6 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::running::Changes;
 use crate::{
+    config::tunnel::TunnelName,
     control::routes::{HttpRequest, HttpResponse, Routes, error_response, json_response, read_json_body},
     listener::Listener,
 };
@@ -21,6 +23,7 @@ use crate::{
 pub(crate) const RELOAD_PATH: &str = "/reload";
 pub(crate) const NEW_IDENTITY_PATH: &str = "/new-identity";
 pub(crate) const ROUTING_PATH: &str = "/routing";
+pub(crate) const KEYS_PATH: &str = "/keys";
 /// The largest request: a username of 255 bytes in JSON.
 const MAX_REQUEST_BYTES: usize = 4096;
 /// How many orders may wait for their turn. Further ones wait in their connections.
@@ -32,6 +35,8 @@ pub(crate) enum Order {
     Reload(oneshot::Sender<Result<ReloadReply, String>>),
     /// Give clients new identities: those that send this username, or all.
     NewIdentity(Option<String>, oneshot::Sender<NewIdentityReply>),
+    /// Create an identity of this name, and tell its address. The error says why it cannot be created.
+    NewKeys(TunnelName, oneshot::Sender<Result<String, String>>),
     /// Tell the number of the routing in effect.
     Routing(oneshot::Sender<u64>),
 }
@@ -79,10 +84,11 @@ impl ReloadReply {
 /// Adds the paths of orders to `routes`. Orders arrive at the receiver.
 pub(crate) fn add(routes: Routes) -> (Routes, mpsc::Receiver<Order>) {
     let (orders, receiver) = mpsc::channel(MAX_WAITING_ORDERS);
-    let (of_reload, of_routing) = (orders.clone(), orders.clone());
+    let (of_reload, of_routing, of_keys) = (orders.clone(), orders.clone(), orders.clone());
     let routes = routes
         .on(Method::POST, RELOAD_PATH, move |_| reload(of_reload.clone()))
         .on(Method::POST, NEW_IDENTITY_PATH, move |request| new_identity(orders.clone(), request))
+        .on(Method::POST, KEYS_PATH, move |request| new_keys(of_keys.clone(), request))
         .on(Method::POST, ROUTING_PATH, move |_| routing(of_routing.clone()));
     (routes, receiver)
 }
@@ -102,6 +108,22 @@ async fn new_identity(orders: mpsc::Sender<Order>, request: HttpRequest) -> Http
     };
     match carried_out(&orders, |reply| Order::NewIdentity(user, reply)).await {
         Some(reply) => json_response(StatusCode::OK, &reply),
+        None => stopping(),
+    }
+}
+
+async fn new_keys(orders: mpsc::Sender<Order>, request: HttpRequest) -> HttpResponse {
+    let name = match read_json_body::<String>(request.into_body(), MAX_REQUEST_BYTES).await {
+        Ok(name) => name,
+        Err(answer) => return answer,
+    };
+    let name = match name.parse() {
+        Ok(name) => name,
+        Err(why) => return error_response(StatusCode::BAD_REQUEST, why),
+    };
+    match carried_out(&orders, |reply| Order::NewKeys(name, reply)).await {
+        Some(Ok(address)) => json_response(StatusCode::OK, &address),
+        Some(Err(why)) => error_response(StatusCode::CONFLICT, &why),
         None => stopping(),
     }
 }

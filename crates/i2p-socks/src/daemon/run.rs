@@ -1,11 +1,12 @@
 //! `run`: starts the proxy, serves clients, reloads, and stops.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
+use i2p_sam::Bridge;
 use i2p_tunnel::InheritedSockets;
 use restart_schedule::again_after_panics;
 use tokio::{
-    sync::mpsc,
+    sync::{mpsc, oneshot},
     time::{MissedTickBehavior, interval, sleep},
 };
 use tokio_util::sync::CancellationToken;
@@ -14,7 +15,7 @@ use super::{
     datagram_support,
     exec_directory::ExecDirectory,
     home::StateDirectory,
-    identities,
+    identities::{self, StoredIdentity},
     notify::ServiceManager,
     orders::{self, NewIdentityReply, Order, ReloadReply},
     preflight,
@@ -32,7 +33,7 @@ use crate::{
         routes::{Visitors, pages},
     },
     command_error::CommandError,
-    config::{Config, options::Options},
+    config::{Config, options::Options, tunnel::TunnelName},
     control::routes::Routes,
     listener::Listener,
     names::{handlers, service::NameService},
@@ -153,8 +154,20 @@ pub(crate) async fn run(
 fn lack_of_keys(config: &Config) -> Option<String> {
     let which = identities::tunnels_without_keys(config)?;
     Some(format!(
-        "{which}: a router makes them. Until one answers, their addresses are not known, and no client is served"
+        "{which}: a router makes them. Until one answers, no client is served, of these and of other tunnels"
     ))
+}
+
+/// Creates an identity for a command, which may have ended by then.
+async fn new_keys(
+    state_dir: Result<PathBuf, CommandError>,
+    bridge: Bridge,
+    name: TunnelName,
+    reply: oneshot::Sender<Result<String, String>>,
+) {
+    let made = async { StoredIdentity::of(&state_dir?, name.as_str()).load_or_generate(&bridge).await };
+    let address = made.await.map(|key| key.destination().b32().to_string());
+    let _ = reply.send(address.map_err(|error| error.to_string()));
 }
 
 /// Ends this process if the second signal has not done so within a moment: a router that is being started ends in its own time, which
@@ -216,6 +229,9 @@ async fn serve(
                 Order::NewIdentity(user, reply) => {
                     // The command may have ended.
                     let _ = reply.send(renew_identities(running, user.as_deref()));
+                }
+                Order::NewKeys(name, reply) => {
+                    tokio::spawn(new_keys(running.config.state_dir(), router.bridge().clone(), name, reply));
                 }
                 Order::Routing(reply) => {
                     let _ = reply.send(running.config.routing_number());

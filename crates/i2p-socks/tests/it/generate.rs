@@ -33,9 +33,13 @@ fn manual_pages_and_completions_know_the_commands() {
     for name in ["i2p-socks.1", "i2p-socks-status.1", "i2p-socks-keys-new.1", "i2p-socks-check.1"] {
         let text = fs::read_to_string(dir.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert!(text.contains(".SH SYNOPSIS"), "{name}");
+        assert!(!text.contains("Usage:"), "{name}");
         // The options of all commands are in the page of the program alone.
         assert_eq!(text.contains("SAM bridge: HOST"), name == "i2p-socks.1", "{name}");
     }
+    let exec = fs::read_to_string(dir.join("i2p-socks-exec.1")).unwrap();
+    let synopsis = exec.split(".SH").find(|part| part.contains("SYNOPSIS")).unwrap();
+    assert!(synopsis.contains("[OPTIONS] [\\-\\- <PROGRAM>...]"), "{synopsis}");
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         let script = generated(&["completions", shell]);
         for word in ["status", "keys", "generate", "--state-dir"] {

@@ -93,12 +93,20 @@ async fn a_tunnel_uses_the_identity_of_its_name_and_commands_ask_the_running_pro
     assert_eq!(elsewhere(&["keys", "list"]).1, format!("mine {made}"));
     let (code, resolved, stderr) = elsewhere(&["resolve", "known.i2p"]);
     assert_eq!(code, Some(0), "{resolved}{stderr}");
+    let (code, other, stderr) = elsewhere(&["keys", "new", "other"]);
+    assert_eq!((code, other.len()), (Some(0), made.len()), "its router makes keys: {stderr}");
+    assert_eq!(fs::read_to_string(state.join("keys/other.hostname")).unwrap(), other);
+    assert_eq!(elsewhere(&["keys", "new", "other"]).0, Some(1), "there already is one");
+    fs::remove_file(state.join("keys/other.dat")).unwrap();
     assert!(resolved.contains("the router's address book: ") && resolved.contains("base32: "), "{resolved}");
     drop(proxy);
     assert_eq!(
         elsewhere(&["keys", "list"]).1,
         format!("mine {} (no tunnel of this command's configuration uses it)\n", made.trim())
     );
+    let (code, _, alone) = elsewhere(&["keys", "new", "more"]);
+    assert_eq!(code, Some(1));
+    assert!(alone.contains("No proxy is running") && alone.contains("--sam HOST:PORT"), "{alone}");
     let alone = elsewhere(&["resolve", "known.i2p"]).2;
     assert!(alone.contains("the router gave no answer") && alone.contains(OWN_CONFIGURATION), "{alone}");
     assert!(elsewhere(&["keys", "list"]).2.contains(OWN_CONFIGURATION));
