@@ -141,6 +141,8 @@ const BEGINNINGS: &[(Protocol, &[(Side, &str)])] = &[
     (Protocol::Ftp, &[(Side::Server, "227-")]),
     (Protocol::Http, &[(Side::Client, "GET / HTTP/1.1\r\nHost: "), (Side::Server, "\r\n")]),
     (Protocol::Http, &[(Side::Client, HTTP_POST), (Side::Server, "HTTP/1.1 ")]),
+    (Protocol::Http, &[(Side::Client, HTTP_PUT), (Side::Server, "HTTP/1.1 200\r\n")]),
+    (Protocol::Http, &[(Side::Client, HTTP_PUT), (Side::Server, "HTTP/1.1 200\r\na: ")]),
     (
         Protocol::Http,
         &[(Side::Client, HTTP_POST), (Side::Client, "0\r\n"), (Side::Server, "HTTP/1.1 200\r\n")],
@@ -153,6 +155,8 @@ const BEGINNINGS: &[(Protocol, &[(Side, &str)])] = &[
 
 const HTTP_POST: &str = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
 
+const HTTP_PUT: &str = "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999\r\n\r\n";
+
 /// Texts that say the same for ever.
 const ENDLESS: &[&str] = &[
     "x",
@@ -161,6 +165,7 @@ const ENDLESS: &[&str] = &[
     "a\r\n",
     "a: b\r\n",
     "a:\r\n b",
+    "Transfer-Encoding: 123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890\r\n",
     "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
     "1\r\na\r\n",
     "250-x\r\n",

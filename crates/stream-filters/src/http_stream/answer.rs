@@ -18,6 +18,9 @@ pub(super) enum Kind {
     Upgrade,
 }
 
+/// The longest list of transfer codings. There are five (RFC 9112 section 7).
+const MAX_CODING_BYTES: usize = 256;
+
 /// What follows the head of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum After {
@@ -49,8 +52,8 @@ enum Last {
     Dropped,
     /// It passes. Its end is written once it is known that it has no further line.
     Passed,
-    /// It decides on the body, and has one line.
-    Framing,
+    /// Its value is judged, so it has one line.
+    Judged,
 }
 
 impl AnswerHead {
@@ -67,7 +70,7 @@ impl AnswerHead {
         if status == 101 && kind != Kind::Upgrade {
             return Err(Cut::UnaskedAnswer);
         }
-        Ok(Self { kind, status, is_old, length: None, coding: None, last: Last::Framing })
+        Ok(Self { kind, status, is_old, length: None, coding: None, last: Last::Judged })
     }
 
     /// A line with a field, or one that continues it.
@@ -76,24 +79,25 @@ impl AnswerHead {
             return self.continuation(line, output);
         }
         self.end_field(output);
-        let colon = line.iter().position(|&byte| byte == b':').unwrap_or(line.len());
-        let (name, value) = line.split_at(colon);
-        let name = name.trim_ascii_end();
-        let value = value.get(1..).map(<[u8]>::trim_ascii).filter(|_| is_token(name) && !line.contains(&0));
-        let (Ok(name), Some(value)) = (core::str::from_utf8(name), value) else {
+        let Some((name, value)) = split(line) else {
             output.removed(Subject::Malformed);
             self.last = Last::Dropped;
             return Ok(());
         };
         self.last = match of_answer(name, value) {
             _ if name.eq_ignore_ascii_case("content-length") => self.add_length(value)?,
-            _ if name.eq_ignore_ascii_case("transfer-encoding") => self.add_coding(value),
+            _ if name.eq_ignore_ascii_case("transfer-encoding") => self.add_coding(value)?,
             Some(subject) => {
                 output.removed(subject);
                 Last::Dropped
             }
+            None if name.eq_ignore_ascii_case("upgrade") => {
+                output.line(&[name.as_bytes(), b": ", value]);
+                Last::Judged
+            }
             None => {
-                output.bytes.extend_from_slice(&[name.as_bytes(), b": ", value].concat());
+                output.bytes.extend_from_slice(&[name.as_bytes(), b":"].concat());
+                words(value, output);
                 Last::Passed
             }
         };
@@ -108,10 +112,10 @@ impl AnswerHead {
                 return Err(Cut::AmbiguousLength);
             }
         }
-        Ok(Last::Framing)
+        Ok(Last::Judged)
     }
 
-    fn add_coding(&mut self, value: &[u8]) -> Last {
+    fn add_coding(&mut self, value: &[u8]) -> Result<Last, Cut> {
         let coding = self.coding.get_or_insert_default();
         for element in elements(value).filter(|element| !element.eq_ignore_ascii_case(b"identity")) {
             if !coding.is_empty() {
@@ -119,16 +123,13 @@ impl AnswerHead {
             }
             coding.extend_from_slice(element);
         }
-        Last::Framing
+        if coding.len() > MAX_CODING_BYTES { Err(Cut::AmbiguousLength) } else { Ok(Last::Judged) }
     }
 
     fn continuation(&mut self, line: &[u8], output: &mut Output) -> Result<(), Cut> {
         match self.last {
-            Last::Framing => return Err(Cut::MalformedAnswer),
-            Last::Passed if !line.contains(&0) => {
-                output.bytes.push(b' ');
-                output.bytes.extend_from_slice(line.trim_ascii());
-            }
+            Last::Judged => return Err(Cut::MalformedAnswer),
+            Last::Passed if !line.contains(&0) => words(line.trim_ascii(), output),
             Last::Passed | Last::Dropped => output.removed(Subject::Malformed),
         }
         Ok(())
@@ -181,5 +182,22 @@ impl AnswerHead {
             (Some(_), 0) => Ok(After::Rest),
             _ => Err(Cut::AmbiguousLength),
         }
+    }
+}
+
+/// The name and the value of a field. A blank before the colon is left out (RFC 9112 section 5.1).
+fn split(line: &[u8]) -> Option<(&str, &[u8])> {
+    let colon = line.iter().position(|&byte| byte == b':')?;
+    let (name, value) = line.split_at(colon);
+    let name = core::str::from_utf8(name.trim_ascii_end()).ok()?;
+    let is_field = is_token(name.as_bytes()) && !line.contains(&0);
+    is_field.then_some((name, value.get(1..)?.trim_ascii()))
+}
+
+/// A part of a value behind a blank.
+fn words(words: &[u8], output: &mut Output) {
+    if !words.is_empty() {
+        output.bytes.push(b' ');
+        output.bytes.extend_from_slice(words);
     }
 }

@@ -16,11 +16,11 @@ use crate::{
 pub(super) fn forward(head: &RequestHead<'_>, via: Via, output: &mut Output) {
     let options = Options::of(head);
     request_line(&head.line, output);
-    if !head.host.is_empty() {
-        output.line(&[b"host: ", head.host.as_bytes()]);
+    if let Some(host) = head.host {
+        output.line(&[b"host: ", host.as_bytes()]);
     }
     output.line(&[b"user-agent: ", via.user_agent().as_bytes()]);
-    let request = Request { via, authority: head.host };
+    let request = Request { via, authority: head.host.unwrap_or_default() };
     for (name, value) in &head.fields {
         if options.lets_pass(name, value, output) {
             field(&request, name, value, output);

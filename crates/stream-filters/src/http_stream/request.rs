@@ -53,8 +53,8 @@ impl<'h> RequestLine<'h> {
 #[derive(Debug)]
 pub(super) struct RequestHead<'h> {
     pub(super) line: RequestLine<'h>,
-    /// Empty in HTTP/1.0, if there is none.
-    pub(super) host: &'h str,
+    /// There is one, but in HTTP/1.0.
+    pub(super) host: Option<&'h str>,
     /// `None` if the head says nothing about a body.
     pub(super) framing: Option<Framing>,
     /// All fields in the order of their names, which are in lower case.
@@ -71,7 +71,7 @@ impl<'h> RequestHead<'h> {
         let mut fields = fields.collect::<Result<Vec<_>, _>>()?;
         // Sorted as the proxy sorts them: programs differ in the order.
         fields.sort_by(|(one, _), (other, _)| one.cmp(other));
-        let mut head = Self { line, host: "", framing: None, fields };
+        let mut head = Self { line, host: None, framing: None, fields };
         head.host = head.parse_host(head.single("host", Cut::Host)?)?;
         head.framing = head.parse_framing()?;
         Ok(head)
@@ -96,17 +96,17 @@ impl<'h> RequestHead<'h> {
     }
 
     /// A URL as the target must have the same host as the field: servers differ in which of them they follow.
-    fn parse_host(&self, host: Option<&'h [u8]>) -> Result<&'h str, Cut> {
+    fn parse_host(&self, host: Option<&'h [u8]>) -> Result<Option<&'h str>, Cut> {
         let line = &self.line;
-        let host = match host {
-            Some(host) => core::str::from_utf8(host).map_err(|_| Cut::Host)?,
-            None if line.is_old() => "",
-            None => return Err(Cut::Host),
-        };
+        let host = host.map(core::str::from_utf8).transpose().map_err(|_| Cut::Host)?;
         let is_url = !line.is_connect() && !line.target.starts_with(['/', '*']);
-        let is_host = host.is_empty() || is_authority(host.as_bytes());
-        let is_same = !is_url || http::is_of(line.target.as_bytes(), host);
-        if is_host && is_same { Ok(host) } else { Err(Cut::Host) }
+        let is_same = |host| !is_url || http::is_of(line.target.as_bytes(), host);
+        match host {
+            None if line.is_old() && !is_url => Ok(None),
+            Some("") if !is_url => Ok(host),
+            Some(given) if is_authority(given.as_bytes()) && is_same(given) => Ok(host),
+            _ => Err(Cut::Host),
+        }
     }
 
     /// Where the body ends (RFC 9112 section 6.3).

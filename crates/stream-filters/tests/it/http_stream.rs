@@ -195,6 +195,7 @@ fn what_could_be_read_in_two_ways_is_cut() {
         let connect = format!("CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n{version}\r\n\r\n");
         assert_eq!(end(&connect), Err(AmbiguousLength), "{version}");
     }
+    assert_eq!(end("GET http://a/ HTTP/1.0\r\n\r\n"), Err(Host));
     assert_eq!(end("GET / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n"), Err(AmbiguousLength));
 }
 
@@ -207,6 +208,7 @@ fn targets_of_every_form_pass() {
         "CONNECT [2001:db8::1]:80 HTTP/1.1\r\nhost: [2001:db8::1]:80",
         "GET /\u{e4} HTTP/1.1\r\nhost: a:8080",
         "GET / HTTP/1.1\r\nhost: AAAA~-a=.i2p",
+        "GET / HTTP/1.1\r\nhost: ",
     ] {
         assert!(sent(HTTP, &format!("{head}\r\n\r\n")).starts_with(head), "{head}");
     }
@@ -348,6 +350,7 @@ fn heads_of_answers_are_read_as_any_client_reads_them() {
         ("A: b\nAlt-Svc: c\nD: e\n\n", "A: b\r\nD: e\r\n\r\n"),
         ("A: b\rAlt-Svc: c\r\n\r\n", "A: b\r\n\r\n"),
         ("Alt-Svc : c\r\nA : b\r\n\r\n", "A: b\r\n\r\n"),
+        ("A:\r\n b\r\n \r\nB:\r\n\r\n", "A: b\r\nB:\r\n\r\n"),
         ("Alt-Svc: c\r\n d\r\nA: b\r\n \tc \r\n\r\n", "A: b c\r\n\r\n"),
         ("no colon\r\nA\0: b\r\nA: b\0\r\nA: b\r\n \0\r\n\r\n", "A: b\r\n\r\n"),
         ("Upgrade: h2,h2c\r\nUpgrade: foo\r\n\r\n", "Upgrade: foo\r\n\r\n"),
@@ -362,6 +365,7 @@ fn heads_of_answers_are_read_as_any_client_reads_them() {
         ("1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", Cut::AmbiguousLength),
         ("1.1 200 OK\r\nContent-Length: -1\r\n\r\n", Cut::AmbiguousLength),
         ("1.1 200 OK\r\nContent-Length: 1\r\n 2\r\n\r\n", Cut::MalformedAnswer),
+        ("1.1 200 OK\r\nUpgrade: \r\n h2c\r\n\r\n", Cut::MalformedAnswer),
         ("1.1 200 OK\r\n Alt-Svc: a\r\n\r\n", Cut::MalformedAnswer),
         ("1.1 200 OK\r\nTransfer-Encoding: chunked, gzip\r\n\r\n", Cut::AmbiguousLength),
         (
