@@ -164,8 +164,8 @@ pub fn filter_http(input: &[u8]) {
     let holds = |word: &[u8]| said.windows(word.len()).any(|part| part == word);
     if end != Ok(Next::Release) && !holds(b"content-length") && !holds(b"transfer-encoding") {
         for line in to_server.split(|&byte| byte == b'\n') {
-            let is_other = line.starts_with(b"user-agent:") && line != b"user-agent: MYOB/6.66 (AN/ON)\r";
-            let is_left = [&b"from:"[..], b"via:", b"sec-fetch-", b"te:", b" "]
+            let is_other = line.starts_with(b"User-Agent:") && line != b"User-Agent: MYOB/6.66 (AN/ON)\r";
+            let is_left = [&b"From:"[..], b"Via:", b"Sec-Fetch-", b"Te:", b" "]
                 .iter()
                 .any(|name| line.starts_with(name));
             assert!(!is_other && !is_left, "a field that does not pass");
@@ -175,7 +175,7 @@ pub fn filter_http(input: &[u8]) {
 
 fn without_referer(bytes: &[u8]) -> Vec<u8> {
     let lines = bytes.split_inclusive(|&byte| byte == b'\n');
-    lines.filter(|line| !line.starts_with(b"referer: ")).collect::<Vec<_>>().concat()
+    lines.filter(|line| !line.starts_with(b"Referer: ")).collect::<Vec<_>>().concat()
 }
 
 /// Any bytes: the guard finds the same however they are split, and it finds a word that stands alone behind them.

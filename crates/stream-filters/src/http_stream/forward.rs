@@ -12,14 +12,14 @@ use crate::{
     http::{Request, Verdict, Via, announce, rules},
 };
 
-/// Writes what the site gets of a request's head: as the proxy writes it, with the names of fields in lower case and in the same order.
+/// Writes what the site gets of a request's head: as the proxy writes it, with the same spelling and order of names.
 pub(super) fn forward(head: &RequestHead<'_>, via: Via, output: &mut Output) {
     let options = Options::of(head);
     request_line(&head.line, output);
     if let Some(host) = head.host {
-        output.line(&[b"host: ", host.as_bytes()]);
+        output.line(&[b"Host: ", host.as_bytes()]);
     }
-    output.line(&[b"user-agent: ", via.user_agent().as_bytes()]);
+    output.line(&[b"User-Agent: ", via.user_agent().as_bytes()]);
     let request = Request { via, authority: head.host.unwrap_or_default() };
     for (name, value) in &head.fields {
         if options.lets_pass(name, value, output) {
@@ -27,7 +27,7 @@ pub(super) fn forward(head: &RequestHead<'_>, via: Via, output: &mut Output) {
         }
     }
     if head.framing == Some(Framing::Chunked) {
-        output.line(&[b"transfer-encoding: chunked"]);
+        output.line(&[b"Transfer-Encoding: chunked"]);
     }
     options.write(output);
     output.line(&[]);
@@ -73,8 +73,16 @@ fn field(request: &Request<'_>, name: &str, value: &[u8], output: &mut Output) {
     }
     // Everybody's has its place.
     if let Some(given) = given.filter(|_| name != "user-agent") {
-        output.line(&[name.as_bytes(), b": ", given]);
+        output.line(&[&title_case(name), b": ", given]);
     }
+}
+
+/// A name with a capital letter at the start of each word.
+fn title_case(name: &str) -> Vec<u8> {
+    let mut before = b'-';
+    let spell =
+        |byte| if core::mem::replace(&mut before, byte) == b'-' { byte.to_ascii_uppercase() } else { byte };
+    name.bytes().map(spell).collect()
 }
 
 /// What a request says about the connection.
@@ -134,10 +142,10 @@ impl<'h> Options<'h> {
 
     fn write(&self, output: &mut Output) {
         if let Some(protocol) = self.upgrade {
-            output.line(&[b"upgrade: ", protocol]);
+            output.line(&[b"Upgrade: ", protocol]);
         }
         if !self.kept.is_empty() {
-            output.line(&[b"connection: ", &self.kept.join(&b", "[..])]);
+            output.line(&[b"Connection: ", &self.kept.join(&b", "[..])]);
         }
     }
 }

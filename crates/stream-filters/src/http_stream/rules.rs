@@ -32,54 +32,54 @@ pub(super) enum Hop {
 const OPTIONS: &[Entry<Hop>] = &[
     Entry::same(
         Hop::Placed,
-        &["host"],
+        &["Host"],
         "The site needs its name, and the rules for Referer and Origin do.",
-        "host: forum.i2p",
+        "Host: forum.i2p",
     ),
     Entry::same(
         Hop::Checked,
-        &["content-length"],
+        &["Content-Length"],
         "The length of the body. Two of them end the connection, even with the same value.",
-        "content-length: 9",
+        "Content-Length: 9",
     ),
     Entry::same(
         Hop::Placed,
-        &["transfer-encoding"],
+        &["Transfer-Encoding"],
         "The end of the body. Any other than `chunked` ends the connection, as does one beside a length.",
-        "transfer-encoding: chunked",
+        "Transfer-Encoding: chunked",
     ),
     Entry::same(
         Hop::Expect,
-        &["expect"],
+        &["Expect"],
         "The site says whether it wants the body. Other expectations do not pass.",
-        "expect: 100-continue",
+        "Expect: 100-continue",
     ),
     Entry::new(
         Hop::Connection,
-        &["connection"],
+        &["Connection"],
         "Programs differ in it. `close` passes, `upgrade` with its protocol, and in HTTP/1.0 `keep-alive`. Fields that it names do not pass.",
-        ["connection: keep-alive", ""],
+        ["Connection: keep-alive", ""],
     ),
     Entry::new(
         Hop::Upgrade,
-        &["upgrade"],
+        &["Upgrade"],
         "WebSocket and others pass. HTTP/2 and TLS do not: no filter could look into them.",
-        ["upgrade: h2c", ""],
+        ["Upgrade: h2c", ""],
     ),
     Entry::new(
         Hop::Drop,
-        &["http2-settings", "keep-alive", "proxy-connection", "te", "trailer"],
+        &["HTTP2-Settings", "Keep-Alive", "Proxy-Connection", "TE", "Trailer"],
         "Programs can be told by what they say about the connection. Nothing of it is needed.",
-        ["http2-settings: AAMAAABk", ""],
+        ["HTTP2-Settings: AAMAAABk", ""],
     ),
 ];
 
 /// Fields of answers that are about the connection and do not pass.
 const ANSWER_OPTIONS: &[Entry<Subject>] = &[Entry::new(
     Subject::Capability,
-    &["upgrade"],
+    &["Upgrade"],
     "The server offers HTTP/2 or TLS, into which no filter could look. The protocol that the client asked for passes.",
-    ["upgrade: h2c", ""],
+    ["Upgrade: h2c", ""],
 )];
 
 /// What a field about the connection becomes.

@@ -10,7 +10,7 @@ const HTTP: Protocol = Protocol::Http;
 /// What a request begins with.
 const GET: &str = "GET / HTTP/1.1\r\nHost: forum.i2p\r\n";
 /// What becomes of it.
-const GOT: &str = "GET / HTTP/1.1\r\nhost: forum.i2p\r\nuser-agent: MYOB/6.66 (AN/ON)\r\n";
+const GOT: &str = "GET / HTTP/1.1\r\nHost: forum.i2p\r\nUser-Agent: MYOB/6.66 (AN/ON)\r\n";
 
 /// What a site gets of these fields.
 fn fields(fields: &str) -> String {
@@ -40,11 +40,11 @@ fn programs_look_the_same() {
         "GET /a HTTP/1.1\r\nCookie: b=c\r\nUser-Agent: Wget/1.21.3\r\nAccept: */*\r\nHost: forum.i2p\r\n\
          Connection: Keep-Alive\r\n\r\n",
         "GET /a HTTP/1.1\r\nhost:forum.i2p\r\nAccept:\t*/* \r\nAccept-Language: de-CH\r\nDNT: 1\r\n\
-         Connection: keep-alive\r\nPriority: u=0, i\r\ncookie: b=c\r\nReferer: http://search.i2p/?q=forum\r\n\r\n",
+         Connection: keep-alive\r\nPriority: u=0, i\r\nCookie: b=c\r\nReferer: http://search.i2p/?q=forum\r\n\r\n",
     ];
     for request in requests {
-        let expected = "GET /a HTTP/1.1\r\nhost: forum.i2p\r\nuser-agent: MYOB/6.66 (AN/ON)\r\naccept: */*\r\n\
-                        cookie: b=c\r\n\r\n";
+        let expected = "GET /a HTTP/1.1\r\nHost: forum.i2p\r\nUser-Agent: MYOB/6.66 (AN/ON)\r\nAccept: */*\r\n\
+                        Cookie: b=c\r\n\r\n";
         assert_eq!(sent(HTTP, request), expected, "{request}");
     }
     let mut output = Output::default();
@@ -58,11 +58,11 @@ fn the_site_is_that_of_each_request() {
         format!("GET / HTTP/1.1\r\nHost: {host}\r\nOrigin: http://a.i2p\r\nReferer: http://a.i2p/x\r\n\r\n")
     };
     let got = |host: &str, fields: &str| {
-        format!("GET / HTTP/1.1\r\nhost: {host}\r\nuser-agent: MYOB/6.66 (AN/ON)\r\n{fields}\r\n")
+        format!("GET / HTTP/1.1\r\nHost: {host}\r\nUser-Agent: MYOB/6.66 (AN/ON)\r\n{fields}\r\n")
     };
     assert_eq!(
         sent(HTTP, &(request("A.i2p") + &request("b.i2p"))),
-        got("A.i2p", "origin: http://A.i2p\r\nreferer: /x\r\n") + &got("b.i2p", "origin: null\r\n")
+        got("A.i2p", "Origin: http://A.i2p\r\nReferer: /x\r\n") + &got("b.i2p", "Origin: null\r\n")
     );
     let outcome = run(HTTP, &[client(&request("b.i2p"))]);
     assert_eq!(
@@ -75,22 +75,22 @@ fn the_site_is_that_of_each_request() {
 fn what_is_about_the_connection_ends_here() {
     for (said, got) in [
         ("Connection: keep-alive, X-Secret\r\nX-Secret: laptop\r\nKeep-Alive: 300\r\n", ""),
-        ("Connection: close\r\nProxy-Connection: close\r\n", "connection: close\r\n"),
-        ("TE: gzip, trailers\r\nConnection: TE, Close\r\nTrailer: a\r\n", "connection: close\r\n"),
+        ("Connection: close\r\nProxy-Connection: close\r\n", "Connection: close\r\n"),
+        ("TE: gzip, trailers\r\nConnection: TE, Close\r\nTrailer: a\r\n", "Connection: close\r\n"),
         ("Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n", ""),
         ("Connection: upgrade\r\nUpgrade: websocket, h2c\r\n", ""),
         ("Connection: upgrade\r\nUpgrade: TLS/1.0\r\n", ""),
         ("Connection: upgrade\r\nUpgrade: a\r\nUpgrade: b\r\n", ""),
         ("Upgrade: websocket\r\n", ""),
-        ("Expect: 100-Continue\r\nExpect: laptop\r\n", "expect: 100-Continue\r\n"),
-        ("Connection: content-length, host\r\nContent-Length: 0\r\n", "content-length: 0\r\n"),
+        ("Expect: 100-Continue\r\nExpect: laptop\r\n", "Expect: 100-Continue\r\n"),
+        ("Connection: content-length, host\r\nContent-Length: 0\r\n", "Content-Length: 0\r\n"),
     ] {
         assert_eq!(fields(said), got, "{said}");
     }
     let old = "GET / HTTP/1.0\r\nConnection: Keep-Alive, upgrade\r\nUpgrade: websocket\r\n\r\n";
     assert_eq!(
         sent(HTTP, old),
-        "GET / HTTP/1.0\r\nuser-agent: MYOB/6.66 (AN/ON)\r\nconnection: keep-alive\r\n\r\n"
+        "GET / HTTP/1.0\r\nUser-Agent: MYOB/6.66 (AN/ON)\r\nConnection: keep-alive\r\n\r\n"
     );
 }
 
@@ -113,13 +113,13 @@ fn bodies_pass() {
             .unwrap_or_default()
             .to_owned()
     };
-    assert_eq!(post("Content-Length: 10\r\n", "GET laptop"), "content-length: 10\r\n\r\nGET laptop");
+    assert_eq!(post("Content-Length: 10\r\n", "GET laptop"), "Content-Length: 10\r\n\r\nGET laptop");
     assert_eq!(
         post(
             "Transfer-Encoding: Chunked\r\n",
             "003;name=laptop\r\na\r\n\r\nA\r\n0123456789\r\n0\r\nFrom: mary\r\n\r\n"
         ),
-        "transfer-encoding: chunked\r\n\r\n3\r\na\r\n\r\na\r\n0123456789\r\n0\r\n\r\n"
+        "Transfer-Encoding: chunked\r\n\r\n3\r\na\r\n\r\na\r\n0123456789\r\n0\r\n\r\n"
     );
     // What is there of a body passes at once.
     let part = run(HTTP, &[client(&format!("{GET}Content-Length: 10\r\n\r\nabc"))]);
@@ -202,13 +202,13 @@ fn what_could_be_read_in_two_ways_is_cut() {
 #[test]
 fn targets_of_every_form_pass() {
     for head in [
-        "OPTIONS * HTTP/1.1\r\nhost: a",
-        "GET http://a/b HTTP/1.1\r\nhost: a",
-        "GET HTTP://A:80/b HTTP/1.1\r\nhost: a",
-        "CONNECT [2001:db8::1]:80 HTTP/1.1\r\nhost: [2001:db8::1]:80",
-        "GET /\u{e4} HTTP/1.1\r\nhost: a:8080",
-        "GET / HTTP/1.1\r\nhost: AAAA~-a=.i2p",
-        "GET / HTTP/1.1\r\nhost: ",
+        "OPTIONS * HTTP/1.1\r\nHost: a",
+        "GET http://a/b HTTP/1.1\r\nHost: a",
+        "GET HTTP://A:80/b HTTP/1.1\r\nHost: a",
+        "CONNECT [2001:db8::1]:80 HTTP/1.1\r\nHost: [2001:db8::1]:80",
+        "GET /\u{e4} HTTP/1.1\r\nHost: a:8080",
+        "GET / HTTP/1.1\r\nHost: AAAA~-a=.i2p",
+        "GET / HTTP/1.1\r\nHost: ",
     ] {
         assert!(sent(HTTP, &format!("{head}\r\n\r\n")).starts_with(head), "{head}");
     }
@@ -283,7 +283,7 @@ fn the_body_follows_once_the_site_wants_it() {
             server("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"),
         ],
     );
-    assert!(outcome.server_text().ends_with("\r\nexpect: 100-continue\r\n\r\nabc"));
+    assert!(outcome.server_text().ends_with("\r\nExpect: 100-continue\r\n\r\nabc"));
     assert_eq!(
         outcome.client_text(),
         "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
@@ -302,7 +302,7 @@ fn web_sockets_are_let_go() {
     assert_eq!(
         outcome.server_text(),
         format!(
-            "{GOT}\r\n{GOT}sec-websocket-key: x\r\nupgrade: websocket\r\nconnection: Upgrade\r\n\r\nraw laptop\n"
+            "{GOT}\r\n{GOT}Sec-Websocket-Key: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\nraw laptop\n"
         )
     );
     assert_eq!((outcome.client_text(), outcome.end), (answer, Ok(Next::Release)));
@@ -334,8 +334,8 @@ fn tunnels_are_let_go() {
             client("\u{16}laptop"),
         ],
     );
-    let got = "CONNECT a.i2p:443 HTTP/1.1\r\nhost: a.i2p:443\r\nuser-agent: MYOB/6.66 (AN/ON)\r\n\
-               proxy-authorization: Basic eDp5\r\n\r\n";
+    let got = "CONNECT a.i2p:443 HTTP/1.1\r\nHost: a.i2p:443\r\nUser-Agent: MYOB/6.66 (AN/ON)\r\n\
+               Proxy-Authorization: Basic eDp5\r\n\r\n";
     assert_eq!(outcome.server_text(), format!("{got}{got}\u{16}laptop"));
     assert_eq!(
         (outcome.client_text().as_str(), outcome.end),

@@ -69,7 +69,7 @@ fn frame(protocol: Protocol, rule: &ListedRule) -> Frame {
 }
 
 fn http_frame(rule: &ListedRule) -> Frame {
-    const AGENT: &str = "user-agent: MYOB/6.66 (AN/ON)\r\n\r\n";
+    const AGENT: &str = "User-Agent: MYOB/6.66 (AN/ON)\r\n\r\n";
     match (rule.from, rule.place, rule.rule.names[0]) {
         (Side::Server, ..) => Frame {
             before: vec![client("GET / HTTP/1.1\r\nHost: forum.i2p\r\n\r\n"), server("HTTP/1.1 200 OK\r\n")],
@@ -81,9 +81,9 @@ fn http_frame(rule: &ListedRule) -> Frame {
             before: vec![],
             after: "\r\nHost: forum.i2p\r\n\r\n",
             output_before: "",
-            output_after: concat!("host: forum.i2p\r\n", "user-agent: MYOB/6.66 (AN/ON)\r\n\r\n"),
+            output_after: concat!("Host: forum.i2p\r\n", "User-Agent: MYOB/6.66 (AN/ON)\r\n\r\n"),
         },
-        (_, _, "host") => Frame {
+        (_, _, "Host") => Frame {
             before: vec![client("GET / HTTP/1.1\r\n")],
             after: "\r\n\r\n",
             output_before: "GET / HTTP/1.1\r\n",
@@ -92,10 +92,10 @@ fn http_frame(rule: &ListedRule) -> Frame {
         (_, _, name) => Frame {
             before: vec![client("GET / HTTP/1.1\r\nHost: forum.i2p\r\n")],
             after: "\r\n\r\n",
-            output_before: if name == "user-agent" {
-                "GET / HTTP/1.1\r\nhost: forum.i2p\r\n"
+            output_before: if name == "User-Agent" {
+                "GET / HTTP/1.1\r\nHost: forum.i2p\r\n"
             } else {
-                "GET / HTTP/1.1\r\nhost: forum.i2p\r\nuser-agent: MYOB/6.66 (AN/ON)\r\n"
+                "GET / HTTP/1.1\r\nHost: forum.i2p\r\nUser-Agent: MYOB/6.66 (AN/ON)\r\n"
             },
             output_after: "\r\n",
         },
