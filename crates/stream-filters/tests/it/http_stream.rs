@@ -82,10 +82,16 @@ fn what_is_about_the_connection_ends_here() {
         ("Connection: upgrade\r\nUpgrade: TLS/1.0\r\n", ""),
         ("Connection: upgrade\r\nUpgrade: a\r\nUpgrade: b\r\n", ""),
         ("Upgrade: websocket\r\n", ""),
+        ("Connection: upgrade\r\nUpgrade: websocket\r\nContent-Length: 9\r\n", "Content-Length: 9\r\n"),
         ("Expect: 100-Continue\r\nExpect: laptop\r\n", "Expect: 100-Continue\r\n"),
         ("Connection: content-length, host\r\nContent-Length: 0\r\n", "Content-Length: 0\r\n"),
     ] {
         assert_eq!(fields(said), got, "{said}");
+    }
+    // Their answers have a form of their own.
+    for line in ["HEAD / HTTP/1.1", "CONNECT forum.i2p HTTP/1.1"] {
+        let said = format!("{line}\r\nHost: forum.i2p\r\n{WEB_SOCKET}");
+        assert!(!holds(&run(HTTP, &[client(&said)]).to_server, "upgrade"), "{line}");
     }
     let old = "GET / HTTP/1.0\r\nConnection: Keep-Alive, upgrade\r\nUpgrade: websocket\r\n\r\n";
     assert_eq!(
@@ -171,6 +177,8 @@ fn what_could_be_read_in_two_ways_is_cut() {
         (" GET / HTTP/1.1", NotHttp),
         ("GET /a b HTTP/1.1", NotHttp),
         ("GET\t/\tHTTP/1.1", NotHttp),
+        ("GET /a\tb HTTP/1.1", NotHttp),
+        ("GET /a\u{85}b HTTP/1.1", NotHttp),
         ("G(T / HTTP/1.1", NotHttp),
         ("GET /", NotHttp),
         ("GET /#laptop HTTP/1.1", NotHttp),
