@@ -144,6 +144,40 @@ pub fn filter_ftp(input: &[u8]) {
     }
 }
 
+/// A connection of HTTP: chunks and a second pass change nothing, but for the page that a person comes from, whose path is not a URL any
+/// more. If there are no bodies, each line for the server is one that the rules leave.
+///
+/// # Panics
+/// If the property does not hold.
+pub fn filter_http(input: &[u8]) {
+    let said: Conversation = input.split(|&byte| byte == 0xff).map(<[u8]>::to_vec).collect();
+    let (outcome, passed) = run(Protocol::Http, &said, usize::MAX);
+    assert_eq!(outcome, run(Protocol::Http, &said, 1).0, "the result depends on the chunks");
+    let (to_server, to_client, _, end) = outcome;
+    let again = run(Protocol::Http, &passed, usize::MAX).0;
+    for (bytes, again) in [(&to_server, &again.0), (&to_client, &again.1)] {
+        let (bytes, again) = (without_referer(bytes), without_referer(again));
+        assert!(bytes.starts_with(&again), "a second pass changes more");
+        assert!(bytes.len() - again.len() <= MAX_HELD_BYTES, "a second pass stops early");
+    }
+    let said = said.into_iter().step_by(2).collect::<Vec<_>>().concat().to_ascii_lowercase();
+    let holds = |word: &[u8]| said.windows(word.len()).any(|part| part == word);
+    if end != Ok(Next::Release) && !holds(b"content-length") && !holds(b"transfer-encoding") {
+        for line in to_server.split(|&byte| byte == b'\n') {
+            let is_other = line.starts_with(b"User-Agent:") && line != b"User-Agent: MYOB/6.66 (AN/ON)\r";
+            let is_left = [&b"From:"[..], b"Via:", b"Sec-Fetch-", b"Te:", b" "]
+                .iter()
+                .any(|name| line.starts_with(name));
+            assert!(!is_other && !is_left, "a field that does not pass");
+        }
+    }
+}
+
+fn without_referer(bytes: &[u8]) -> Vec<u8> {
+    let lines = bytes.split_inclusive(|&byte| byte == b'\n');
+    lines.filter(|line| !line.starts_with(b"Referer: ")).collect::<Vec<_>>().concat()
+}
+
 /// Any bytes: the guard finds the same however they are split, and it finds a word that stands alone behind them.
 ///
 /// # Panics

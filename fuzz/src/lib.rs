@@ -15,7 +15,10 @@ pub use i2p_tunnel::fuzzing::{
 pub use self::{
     contained::{contained_flows, contained_packet},
     dns::dns_query,
-    filters::{filter_ftp, filter_imap, filter_irc, filter_pop3, filter_smtp, leak_guard, tracker_announce},
+    filters::{
+        filter_ftp, filter_http, filter_imap, filter_irc, filter_pop3, filter_smtp, leak_guard,
+        tracker_announce,
+    },
     program::{feed_url, jump_answer},
 };
 use i2p_address_book::feed::{self, Lines};
@@ -36,7 +39,7 @@ use socks_wire::{
 pub type FuzzTarget = (&'static str, fn(&[u8]));
 
 /// All targets, by the names of their corpus directories.
-pub const TARGETS: [FuzzTarget; 34] = [
+pub const TARGETS: [FuzzTarget; 35] = [
     ("socks_handshake", socks_handshake),
     ("socks_client", socks_client),
     ("socks_messages", socks_messages),
@@ -69,6 +72,7 @@ pub const TARGETS: [FuzzTarget; 34] = [
     ("filter_pop3", filter_pop3),
     ("filter_imap", filter_imap),
     ("filter_ftp", filter_ftp),
+    ("filter_http", filter_http),
     ("tracker_announce", tracker_announce),
     ("leak_guard", leak_guard),
 ];

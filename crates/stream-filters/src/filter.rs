@@ -2,7 +2,7 @@ use alloc::vec::Vec;
 use core::net::Ipv4Addr;
 
 use crate::{
-    Cut, ListedRule, Next, Output, ftp, irc,
+    Cut, ListedRule, Next, Output, ftp, http, http_stream, irc,
     mail::{imap, pop3, smtp},
 };
 
@@ -20,11 +20,13 @@ pub enum Protocol {
     Imap,
     /// The control connection of FTP: RFC 959.
     Ftp,
+    /// HTTP/1.1 in clear text: RFC 9112.
+    Http,
 }
 
 impl Protocol {
     /// All protocols.
-    pub const ALL: &'static [Self] = &[Self::Irc, Self::Smtp, Self::Pop3, Self::Imap, Self::Ftp];
+    pub const ALL: &'static [Self] = &[Self::Irc, Self::Smtp, Self::Pop3, Self::Imap, Self::Ftp, Self::Http];
 
     /// The protocol's name in lower case, for configuration and logs.
     #[must_use]
@@ -35,10 +37,12 @@ impl Protocol {
             Self::Pop3 => "pop3",
             Self::Imap => "imap",
             Self::Ftp => "ftp",
+            Self::Http => "http",
         }
     }
 
-    /// The rules of the filter, with their reasons and an example each. What a client says and no rule names does not pass.
+    /// The rules of the filter, with their reasons and an example each. What a client says and no rule names does not pass, but for the
+    /// header fields of HTTP.
     #[must_use]
     pub fn rules(self) -> Vec<ListedRule> {
         match self {
@@ -47,6 +51,7 @@ impl Protocol {
             Self::Pop3 => pop3::rules(),
             Self::Imap => imap::rules(),
             Self::Ftp => ftp::rules(),
+            Self::Http => http_stream::rules(),
         }
     }
 }
@@ -79,6 +84,7 @@ enum Machine {
     Pop3(pop3::Pop3),
     Imap(imap::Imap),
     Ftp(ftp::Ftp),
+    Http(http_stream::Http),
 }
 
 /// The first byte of TLS records with a ClientHello. No line of a protocol begins with it.
@@ -94,6 +100,7 @@ impl Filter {
             Protocol::Pop3 => Machine::Pop3(pop3::Pop3::default()),
             Protocol::Imap => Machine::Imap(imap::Imap::default()),
             Protocol::Ftp => Machine::Ftp(ftp::Ftp::default()),
+            Protocol::Http => Machine::Http(http_stream::Http::default()),
         };
         Self { machine, state: State::New }
     }
@@ -105,6 +112,16 @@ impl Filter {
     pub fn with_passive_address(mut self, address: Ipv4Addr) -> Self {
         if let Machine::Ftp(ftp) = &mut self.machine {
             ftp.set_passive_address(address);
+        }
+        self
+    }
+
+    /// Sets how requests of HTTP reach their site, on which the User-Agent depends. Without it, that is within I2P. It means nothing for
+    /// other protocols.
+    #[must_use]
+    pub fn with_via(mut self, via: http::Via) -> Self {
+        if let Machine::Http(http) = &mut self.machine {
+            http.set_via(via);
         }
         self
     }
@@ -123,6 +140,7 @@ impl Filter {
             Machine::Pop3(pop3) => pop3.client(chunk, output),
             Machine::Imap(imap) => imap.client(chunk, output),
             Machine::Ftp(ftp) => ftp.client(chunk, output),
+            Machine::Http(http) => http.client(chunk, output),
         })
     }
 
@@ -137,6 +155,7 @@ impl Filter {
             Machine::Pop3(pop3) => pop3.server(chunk, output),
             Machine::Imap(imap) => imap.server(chunk, output),
             Machine::Ftp(ftp) => ftp.server(chunk, output),
+            Machine::Http(http) => http.server(chunk, output),
         })
     }
 

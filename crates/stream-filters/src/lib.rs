@@ -8,6 +8,7 @@ mod command;
 mod filter;
 mod ftp;
 pub mod http;
+mod http_stream;
 mod irc;
 pub mod leak;
 mod line;

@@ -14,19 +14,30 @@ pub(crate) struct Lines {
     limit: usize,
     /// The line that is held was given to the caller.
     is_given: bool,
+    /// Only CR LF is an end.
+    is_strict: bool,
 }
 
 impl Lines {
     /// Lines of at most this many bytes, without their ends.
     pub(crate) const fn new(limit: usize) -> Self {
-        Self { held: Vec::new(), limit, is_given: false }
+        Self::with_ends(limit, false)
+    }
+
+    /// Lines that end at CR LF and nothing else.
+    pub(crate) const fn strict(limit: usize) -> Self {
+        Self::with_ends(limit, true)
+    }
+
+    const fn with_ends(limit: usize, is_strict: bool) -> Self {
+        Self { held: Vec::new(), limit, is_given: false, is_strict }
     }
 
     /// Takes the next line out of the chunk, without its end. `None` once the chunk is used up; the rest of it is held. After a line,
     /// the chunk begins with the byte that follows its end.
     ///
     /// # Errors
-    /// If the line is too long.
+    /// If the line is too long, or has another end than it may have.
     pub(crate) fn next<'l, 'c: 'l>(&'l mut self, chunk: &mut &'c [u8]) -> Result<Option<&'l [u8]>, Cut> {
         if self.is_given {
             self.held.clear();
@@ -36,6 +47,9 @@ impl Lines {
             return Ok(None);
         }
         if self.held.last() == Some(&b'\r') {
+            if self.is_strict && !chunk.starts_with(b"\n") {
+                return Err(Cut::LineEnd);
+            }
             *chunk = chunk.strip_prefix(b"\n").unwrap_or(chunk);
             self.held.pop();
             self.is_given = true;
@@ -52,7 +66,9 @@ impl Lines {
                 *chunk = &[];
                 return Ok(None);
             }
-            [b'\r', b'\n', rest @ ..] | [_, rest @ ..] => *chunk = rest,
+            [b'\r', b'\n', rest @ ..] => *chunk = rest,
+            [_, ..] if self.is_strict => return Err(Cut::LineEnd),
+            [_, rest @ ..] => *chunk = rest,
         }
         if self.held.is_empty() {
             return Ok(Some(line));
@@ -70,7 +86,11 @@ mod tests {
     use super::*;
 
     fn lines(chunks: &[&[u8]]) -> Result<Vec<Vec<u8>>, Cut> {
-        let (mut reader, mut lines) = (Lines::new(5), vec![]);
+        lines_of(Lines::new(5), chunks)
+    }
+
+    fn lines_of(mut reader: Lines, chunks: &[&[u8]]) -> Result<Vec<Vec<u8>>, Cut> {
+        let mut lines = vec![];
         for mut chunk in chunks.iter().copied() {
             while let Some(line) = reader.next(&mut chunk)? {
                 lines.push(line.to_vec());
@@ -87,6 +107,16 @@ mod tests {
         assert_eq!(lines(&[input]).unwrap(), expected);
         let single: Vec<&[u8]> = input.chunks(1).collect();
         assert_eq!(lines(&single).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_strict_line_has_one_end() {
+        for chunks in [&[&b"a\r\nb\r\n"[..]][..], &[b"a\r", b"\nb", b"\r", b"\n"]] {
+            assert_eq!(lines_of(Lines::strict(5), chunks).unwrap(), [b"a", b"b"]);
+        }
+        for chunks in [&[&b"a\n"[..]][..], &[b"a", b"\n"], &[b"a\rb"], &[b"a\r", b"b"], &[b"\r\r\n"]] {
+            assert_eq!(lines_of(Lines::strict(5), chunks), Err(Cut::LineEnd));
+        }
     }
 
     #[test]

@@ -116,6 +116,20 @@ subjects! {
     LoginMechanism = "login mechanism",
     /// A request of the server to connect to another one.
     Redirect = "redirect to another server",
+    /// The site from which a person comes.
+    VisitedSite = "site that the person comes from",
+    /// The language of a person, or what a person prefers.
+    Preference = "preference of the person",
+    /// The time of this machine.
+    Clock = "time of the machine",
+    /// Something by which a browser or this machine can be told from others.
+    Trait = "trait of the browser or the machine",
+    /// An address of this machine, in an announce to a tracker.
+    AnnouncedAddress = "address in an announce",
+    /// A request of the server to send reports to an address that it chooses.
+    Report = "request for reports",
+    /// What a program says about its connection, which the other end need not know.
+    ConnectionOption = "option of the connection",
 }
 
 impl fmt::Display for Subject {
@@ -146,6 +160,34 @@ pub enum Cut {
     Literal,
     /// The client speaks TLS where the filter expects the protocol in clear text. It could look at nothing.
     Tls,
+    /// A line does not end with CR and LF, where nothing else is an end.
+    LineEnd,
+    /// A client of HTTP does not send requests of HTTP/1.1.
+    NotHttp,
+    /// A client begins with HTTP/2, which the filter does not know.
+    Http2,
+    /// The head of a request is too long.
+    HeadTooLong {
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// A head has too many fields.
+    TooManyFields {
+        /// The limit.
+        limit: usize,
+    },
+    /// A header field of a request is malformed: folded, with a blank before its colon, or with a control character.
+    MalformedField,
+    /// A request has no Host, several ones, or one that is no host or not that of its target.
+    Host,
+    /// The end of a body is ambiguous: two lengths, a length and a transfer coding, or another coding than `chunked`.
+    AmbiguousLength,
+    /// The chunks of a body are malformed.
+    Chunks,
+    /// The server answers what the client has not asked for.
+    UnaskedAnswer,
+    /// The head of an answer is malformed.
+    MalformedAnswer,
 }
 
 impl fmt::Display for Cut {
@@ -161,6 +203,19 @@ impl fmt::Display for Cut {
             ),
             Self::Literal => f.write_str("a command that does not pass announces bytes that are no line"),
             Self::Tls => f.write_str("the client speaks TLS, into which a filter cannot look"),
+            Self::LineEnd => f.write_str("a line does not end with CR and LF"),
+            Self::NotHttp => f.write_str("the client does not send requests of HTTP/1.1"),
+            Self::Http2 => f.write_str("the client speaks HTTP/2, which the filter does not know"),
+            Self::HeadTooLong { limit } => write!(f, "the head of a request is longer than {limit} bytes"),
+            Self::TooManyFields { limit } => write!(f, "there are more than {limit} header fields"),
+            Self::MalformedField => f.write_str("a header field of a request is malformed"),
+            Self::Host => {
+                f.write_str("a request needs exactly one Host, and that has to be the host of its target")
+            }
+            Self::AmbiguousLength => f.write_str("the length of a body is ambiguous"),
+            Self::Chunks => f.write_str("the chunks of a body are malformed"),
+            Self::UnaskedAnswer => f.write_str("the server answers what the client has not asked for"),
+            Self::MalformedAnswer => f.write_str("the head of an answer is malformed"),
         }
     }
 }

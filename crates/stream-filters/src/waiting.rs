@@ -10,6 +10,11 @@ const MAX_WAITING: usize = 4096;
 pub(crate) struct Waiting<K>(VecDeque<K>);
 
 impl<K: Copy> Waiting<K> {
+    /// The client speaks first.
+    pub(crate) const fn new() -> Self {
+        Self(VecDeque::new())
+    }
+
     /// The server greets first, with an answer of this kind.
     pub(crate) fn for_greeting(kind: K) -> Self {
         Self([kind].into())

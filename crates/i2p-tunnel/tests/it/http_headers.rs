@@ -2,6 +2,7 @@
 
 use i2p_tunnel::HeaderPolicy;
 use sam_testkit::{Endpoint, TestBridge};
+use stream_filters::{Filter, Output, Protocol};
 
 use crate::common::{
     http::{all_protocols, ask, http_proxy},
@@ -82,6 +83,21 @@ async fn browsers_cannot_be_told_apart_and_nor_can_programs() {
     assert_eq!(arriving_of(WGET).await, program.replace("Accept: */*\r\n", decodes_nothing));
     let bare = arriving(&bridge, HeaderPolicy::Filtered, "").await;
     assert_eq!(bare, "GET / HTTP/1.1\r\nHost: known.i2p:PORT\r\nUser-Agent: MYOB/6.66 (AN/ON)\r\n\r\n");
+}
+
+/// A program that speaks to a site itself cannot be told from one that uses the proxy.
+#[tokio::test]
+async fn a_filtered_connection_looks_like_one_of_the_proxy() {
+    let bridge = TestBridge::start().await;
+    for recorded in CHROMIUM.into_iter().chain(FIREFOX).chain([CURL, WGET]) {
+        let by_proxy = arriving_recorded(&bridge, HeaderPolicy::Filtered, recorded).await;
+        let head = recorded.replace('\n', "\r\n").replace("site.i2p", "known.i2p:81");
+        let head = head.replace("other.i2p", "other.i2p:81").replace("GET http://known.i2p:81/", "GET /");
+        let head = head.replace("GET http://other.i2p:81/", "GET /");
+        let mut output = Output::default();
+        Filter::new(Protocol::Http).client(head.as_bytes(), &mut output).unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.bytes), by_proxy.replace("PORT", "81"));
+    }
 }
 
 #[tokio::test]

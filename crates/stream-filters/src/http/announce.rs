@@ -1,5 +1,4 @@
-/// Names of parameters that hold an address of the client (BEP 3, BEP 7).
-const ADDRESSES: [&str; 4] = ["ip", "ipv4", "ipv6", "localip"];
+use super::rules::PARAMETERS;
 
 /// Takes addresses out of the target of a request with which a BitTorrent client announces itself to a tracker.
 ///
@@ -61,7 +60,8 @@ fn parameters(query: &str) -> impl Iterator<Item = &str> {
 
 fn names_an_address(parameter: &str) -> bool {
     let (_, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-    ADDRESSES.iter().any(|name| is_named(parameter, name)) && !value.ends_with(".i2p")
+    let mut names = PARAMETERS.iter().flat_map(|entry| entry.rule.names);
+    names.any(|name| is_named(parameter, name)) && !value.ends_with(".i2p")
 }
 
 /// Whether a parameter has this name. Each character of it can be written as a percent sign and two digits.

@@ -5,7 +5,9 @@ mod announce;
 mod answer;
 mod origin;
 mod request;
+pub(crate) mod rules;
 
+pub(crate) use self::origin::is_of;
 pub use self::{
     announce::{Announce, announce},
     answer::answer_field,

@@ -19,7 +19,7 @@ fn strip_suffix<'a>(text: &'a [u8], suffix: &[u8]) -> &'a [u8] {
 }
 
 /// Whether a URL is one of this site.
-pub(super) fn is_of(url: &[u8], authority: &str) -> bool {
+pub(crate) fn is_of(url: &[u8], authority: &str) -> bool {
     split(url).is_some_and(|(of, _)| is_same(of, authority.as_bytes()))
 }
 

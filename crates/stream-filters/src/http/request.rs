@@ -1,51 +1,7 @@
-use super::{Verdict, Via, origin};
-
-/// Fields that name the program, the person or the machine, and that no site needs.
-const DROPPED: [&str; 37] = [
-    // Of the person.
-    "from",
-    "accept-charset",
-    "accept-language",
-    "accept-datetime",
-    "dnt",
-    "sec-gpc",
-    "save-data",
-    "date",
-    // Of the machine and the connection.
-    "device-memory",
-    "downlink",
-    "dpr",
-    "ect",
-    "rtt",
-    "viewport-width",
-    "width",
-    "wap-profile",
-    "x-wap-profile",
-    "x-uidh",
-    "x-client-data",
-    "x-forwarded",
-    "x-real-ip",
-    "x-client-ip",
-    "x-cluster-client-ip",
-    "x-originating-ip",
-    "x-remote-ip",
-    "x-remote-addr",
-    "client-ip",
-    "true-client-ip",
-    "cf-connecting-ip",
-    "forwarded",
-    "forwarded-for",
-    "via",
-    // Of the browser, which sends them to some sites and not to others.
-    "priority",
-    "purpose",
-    "x-moz",
-    "upgrade-insecure-requests",
-    "x-purpose",
-];
-
-/// Beginnings of names of such fields.
-const DROPPED_BEGINNINGS: [&str; 4] = ["sec-ch-", "sec-fetch-", "sec-purpose", "x-forwarded-"];
+use super::{
+    Verdict, Via, origin,
+    rules::{self, Field},
+};
 
 /// What browsers send when a person goes to a page.
 const ACCEPT_PAGE: &[u8] = b"text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
@@ -65,24 +21,16 @@ impl Request<'_> {
     /// Decides on a field.
     #[must_use]
     pub fn field<'v>(&self, name: &str, value: &'v [u8]) -> Verdict<'v> {
-        let is = |other: &str| name.eq_ignore_ascii_case(other);
-        if DROPPED.iter().any(|dropped| is(dropped)) || has_dropped_beginning(name) {
-            Verdict::Drop
-        } else if is("user-agent") {
-            Verdict::Replace(self.via.user_agent().as_bytes())
-        } else if is("accept") {
-            accept(value)
-        } else if is("referer") {
-            origin::path_of(value, self.authority).map_or(Verdict::Drop, Verdict::Replace)
-        } else if is("origin") {
-            self.origin(value)
-        } else if is("authorization") {
-            authorization(value)
-        } else if is("x-requested-with") {
-            // Scripts say this word. Web views of Android name the app.
-            if value == b"XMLHttpRequest" { Verdict::Pass } else { Verdict::Drop }
-        } else {
-            Verdict::Pass
+        let Some(field) = rules::of_request(name) else { return Verdict::Pass };
+        match field {
+            Field::Drop(_) => Verdict::Drop,
+            Field::UserAgent => Verdict::Replace(self.via.user_agent().as_bytes()),
+            Field::Accept => accept(value),
+            Field::Referer => origin::path_of(value, self.authority).map_or(Verdict::Drop, Verdict::Replace),
+            Field::Origin => self.origin(value),
+            Field::Authorization => authorization(value),
+            Field::RequestedWith if value == b"XMLHttpRequest" => Verdict::Pass,
+            Field::RequestedWith => Verdict::Drop,
         }
     }
 
@@ -93,13 +41,6 @@ impl Request<'_> {
             false => Verdict::Replace(b"null"),
         }
     }
-}
-
-fn has_dropped_beginning(name: &str) -> bool {
-    DROPPED_BEGINNINGS.iter().any(|beginning| {
-        let given = name.as_bytes().get(..beginning.len());
-        given.is_some_and(|given| given.eq_ignore_ascii_case(beginning.as_bytes()))
-    })
 }
 
 /// Browsers differ in what they list. Programs that ask for a certain type, such as `application/json`, get that.

@@ -3,6 +3,7 @@
 
 mod ftp;
 mod http;
+mod http_stream;
 mod imap;
 mod irc;
 mod leak;

@@ -63,7 +63,42 @@ fn frame(protocol: Protocol, rule: &ListedRule) -> Frame {
             output_before: "211-Features:\r\n",
             output_after: "211 End\r\n",
         },
+        (Protocol::Http, _) => http_frame(rule),
         _ => plain,
+    }
+}
+
+fn http_frame(rule: &ListedRule) -> Frame {
+    const AGENT: &str = "User-Agent: MYOB/6.66 (AN/ON)\r\n\r\n";
+    match (rule.from, rule.place, rule.rule.names[0]) {
+        (Side::Server, ..) => Frame {
+            before: vec![client("GET / HTTP/1.1\r\nHost: forum.i2p\r\n\r\n"), server("HTTP/1.1 200 OK\r\n")],
+            after: "\r\n\r\n",
+            output_before: "HTTP/1.1 200 OK\r\n",
+            output_after: "\r\n",
+        },
+        (_, Place::Parameter, _) => Frame {
+            before: vec![],
+            after: "\r\nHost: forum.i2p\r\n\r\n",
+            output_before: "",
+            output_after: concat!("Host: forum.i2p\r\n", "User-Agent: MYOB/6.66 (AN/ON)\r\n\r\n"),
+        },
+        (_, _, "Host") => Frame {
+            before: vec![client("GET / HTTP/1.1\r\n")],
+            after: "\r\n\r\n",
+            output_before: "GET / HTTP/1.1\r\n",
+            output_after: AGENT,
+        },
+        (_, _, name) => Frame {
+            before: vec![client("GET / HTTP/1.1\r\nHost: forum.i2p\r\n")],
+            after: "\r\n\r\n",
+            output_before: if name == "User-Agent" {
+                "GET / HTTP/1.1\r\nHost: forum.i2p\r\n"
+            } else {
+                "GET / HTTP/1.1\r\nHost: forum.i2p\r\nUser-Agent: MYOB/6.66 (AN/ON)\r\n"
+            },
+            output_after: "\r\n",
+        },
     }
 }
 
@@ -197,9 +232,13 @@ fn a_cut_keeps_what_passed_before_it_and_ends_both_directions() {
     for protocol in Protocol::ALL {
         let mut filter = Filter::new(*protocol);
         let mut output = Output::default();
-        let said = [&b"QUIT\r\na1 NOOP\r\n"[..], &[b'x'; 40_000]].concat();
+        let passing = match protocol {
+            Protocol::Http => &b"GET / HTTP/1.1\r\nHost: forum.i2p\r\n\r\n"[..],
+            _ => b"QUIT\r\na1 NOOP\r\n",
+        };
+        let said = [passing, &[b'x'; 70_000]].concat();
         let cut = filter.client(&said, &mut output).unwrap_err();
-        assert!(matches!(cut, Cut::LineTooLong { .. }), "{protocol:?}");
+        assert!(matches!(cut, Cut::LineTooLong { .. } | Cut::HeadTooLong { .. }), "{protocol:?}");
         let passed = output.clone();
         assert!(passed.bytes.ends_with(b"\r\n"), "{protocol:?}");
         assert_eq!(filter.client(b"\r\nQUIT\r\na1 NOOP\r\n", &mut output), Err(cut), "{protocol:?}");
