@@ -9,6 +9,7 @@ mod stage;
 use std::{fmt, sync::Arc};
 
 use i2p_name::Target;
+use stream_filters::{Filter, http::Via};
 pub use stream_filters::{
     Protocol as FilterProtocol,
     leak::{Leak, LeakPatterns, Machine},
@@ -38,7 +39,9 @@ impl Filtering {
     #[must_use]
     pub fn stage(&self, (target, port): (&Target, u16), account: &Arc<Account>) -> Option<SharedStage> {
         let protocol = self.filters.decide(target, port, self.by_port).protocol();
-        FilterStage::shared(protocol.map(|protocol| (protocol, account)), self.guard(account))
+        let via = if matches!(target, Target::I2p(_)) { Via::I2p } else { Via::Outproxy };
+        let filter = protocol.map(|protocol| (protocol, Filter::new(protocol).with_via(via), account));
+        FilterStage::shared(filter, self.guard(account))
     }
 
     /// The guard alone, for the relay of a stream that a peer has opened.

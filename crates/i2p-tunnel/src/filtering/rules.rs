@@ -5,13 +5,13 @@ use crate::route::{AnyHostPattern, PortSet};
 
 /// The ports of protocols that have a filter.
 const PORTS: [(u16, Protocol); 7] = [
+    (80, Protocol::Http),
     (21, Protocol::Ftp),
     (25, Protocol::Smtp),
     (110, Protocol::Pop3),
     (143, Protocol::Imap),
     (587, Protocol::Smtp),
     (6667, Protocol::Irc),
-    (6668, Protocol::Irc),
 ];
 
 /// The filter of the protocol that servers usually speak at a port.

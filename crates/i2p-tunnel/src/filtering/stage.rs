@@ -24,12 +24,12 @@ struct ProtocolFilter {
 impl FilterStage {
     /// `None` if there is nothing to do.
     pub(super) fn shared(
-        filter: Option<(Protocol, &Arc<Account>)>,
+        filter: Option<(Protocol, Filter, &Arc<Account>)>,
         guard: Option<OutgoingGuard>,
     ) -> Option<SharedStage> {
-        let filter = filter.map(|(protocol, account)| ProtocolFilter {
+        let filter = filter.map(|(protocol, filter, account)| ProtocolFilter {
             protocol,
-            filter: Box::new(Filter::new(protocol)),
+            filter: Box::new(filter),
             account: Arc::clone(account),
         });
         (filter.is_some() || guard.is_some()).then(|| SharedStage::new(Self { filter, guard }))

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use i2p_tunnel::{
-    Account, FilterProtocol, FilterRule, Filtering, Filters, Leak, LeakGuardPolicy, LeakPatterns, Machine,
-    OwnMachine,
+    Account, FilterProtocol, FilterRule, Filtering, Filters, HeaderPolicy, Leak, LeakGuardPolicy,
+    LeakPatterns, Machine, OwnMachine,
 };
 use sam_testkit::{Act, Endpoint, TestBridge};
 use tokio::{
@@ -206,5 +206,26 @@ async fn a_guard_looks_at_plain_http_requests() {
         let leaks: Vec<_> = account.leaks().iter().map(|seen| (seen.leak, seen.was_cut)).collect();
         assert_eq!(leaks, [(Leak::HostName, cuts)]);
         assert!(!cuts || site.seen().connections.iter().all(|seen| !seen.ends_with(b"laptop.")));
+    }
+}
+
+#[tokio::test]
+async fn plain_http_announces_to_trackers_hold_no_address() {
+    let bridge = TestBridge::start().await;
+    let site = Site::start(&bridge, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+    for (headers, expected) in [
+        (HeaderPolicy::Filtered, "/announce?info_hash=%01&port=1"),
+        (HeaderPolicy::AsSent, "/announce?info_hash=%01&ip=192.0.2.1&port=1"),
+    ] {
+        let change =
+            |service: i2p_tunnel::Service<_>| service.with_access(all_protocols()).with_headers(headers);
+        let proxy = proxy_with_service(&bridge, change).await;
+        let request = format!(
+            "GET http://known.i2p:{}/announce?info_hash=%01&ip=192.0.2.1&port=1 HTTP/1.1\r\nHost: known.i2p\r\nConnection: close\r\n\r\n",
+            site.port
+        );
+        proxy.exchange(request.as_bytes()).await;
+        let last = site.text(site.seen().connections.len() - 1);
+        assert!(last.starts_with(&format!("GET {expected} HTTP/1.1\r\n")), "{last}");
     }
 }

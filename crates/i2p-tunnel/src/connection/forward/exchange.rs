@@ -4,7 +4,6 @@ use hyper::{
     Request, Response, StatusCode, Version,
     body::Incoming,
     header::{self, HeaderMap, HeaderValue},
-    http::uri::Uri,
 };
 use i2p_name::{HostName, I2pName, Target};
 use socks_wire::stream::OwnedAddress;
@@ -192,7 +191,7 @@ impl<D: Dial> Forwarder<D> {
         let fields = fields::for_site(&head, request.headers(), &destination.target, self.service.headers);
         let mut sent = Request::new(RequestBody::new(request.into_body(), Arc::clone(&self.service.account)));
         *sent.method_mut() = head.method.clone();
-        *sent.uri_mut() = Uri::from(head.path.clone());
+        *sent.uri_mut() = fields::target_for_site(&head.path, self.service.headers);
         *sent.headers_mut() = fields;
         let wanted = pass_on_interim_answers(&mut sent, of_client, self.service.headers, &self.shared);
         let (answer, upstream) = self.send(&destination, ask_for_body(sent, wanted), reader).await?;

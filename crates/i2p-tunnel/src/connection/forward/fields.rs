@@ -3,9 +3,10 @@
 use hyper::{
     Method,
     header::{self, HeaderMap, HeaderName, HeaderValue},
+    http::uri::{PathAndQuery, Uri},
 };
 use i2p_name::{I2pName, Target};
-use stream_filters::http::{Request, Verdict, Via, answer_field};
+use stream_filters::http::{Request, Verdict, Via, announce, answer_field};
 
 use crate::{
     client::HeaderPolicy,
@@ -52,6 +53,14 @@ pub(super) fn for_site(
     };
     sent.insert(header::CONNECTION, HeaderValue::from_static(connection));
     sent
+}
+
+/// The target of a request, without the addresses that BitTorrent clients send to trackers.
+pub(super) fn target_for_site(target: &PathAndQuery, policy: HeaderPolicy) -> Uri {
+    let filtered = announce(target.as_str()).filter(|_| policy == HeaderPolicy::Filtered);
+    // A part of a target is a target.
+    let filtered = filtered.and_then(|parts| parts.collect::<String>().parse().ok());
+    filtered.unwrap_or_else(|| Uri::from(target.clone()))
 }
 
 /// Adds what the rules for header fields leave, in an order that does not depend on the client's program.
