@@ -371,6 +371,7 @@ mod tests {
             include_str!("../../../docs/configuration.md"),
             include_str!("../../../docs/clients.md"),
             include_str!("../../../docs/http.md"),
+            include_str!("../../../docs/filters.md"),
             include_str!("../../../docs/names.md"),
             include_str!("../../../docs/datagrams.md"),
             include_str!("../../../docs/gateway.md"),

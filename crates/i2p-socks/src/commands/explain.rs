@@ -395,7 +395,8 @@ mod tests {
              port 80 goes to an outproxy: route 3 sends it to the first of these outproxies that connects; the one that served \
              this client for this host before is asked first, and one that keeps failing is skipped\n  \
              outproxy exit: HTTP CONNECT, through I2P: exit.example.i2p\n  \
-             outproxy tor: SOCKS5, over TCP: 127.0.0.1:9050\n"
+             outproxy tor: SOCKS5, over TCP: 127.0.0.1:9050\n\
+             filter of tunnel default: none, of programs under exec http (port 80 decides for contained programs)\n"
         );
         let local = explanation("127.0.0.1", 80).to_text();
         assert!(

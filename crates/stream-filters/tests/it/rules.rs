@@ -202,6 +202,36 @@ fn the_readme_has_every_rule() {
     }
 }
 
+/// A table of the page for users: the rules that change something.
+fn changes(protocol: Protocol) -> String {
+    let code = |text: &str| format!("`{}`", text.replace('\u{1}', "\\x01").replace("\r\n", "\\r\\n"));
+    let rows = protocol.rules().into_iter().filter(|listed| listed.rule.becomes != listed.rule.example);
+    let rows = rows.map(|ListedRule { from, place: of, rule }| {
+        let becomes = match (rule.becomes, reported(protocol, &ListedRule { from, place: of, rule }).as_str())
+        {
+            ("", "cut") => "the stream ends".to_owned(),
+            ("", _) => "nothing".to_owned(),
+            (other, _) => code(other),
+        };
+        let others =
+            if rule.names.len() > 1 { format!(" and {} more", rule.names.len() - 1) } else { String::new() };
+        let from = format!("{from:?}").to_lowercase();
+        format!("| {from} | {}{others} | {becomes} | {} |\n", code(rule.example), rule.reason)
+    });
+    let head = "| from | for example | becomes | why |\n|---|---|---|---|\n";
+    head.to_owned() + &rows.collect::<String>()
+}
+
+#[test]
+fn the_page_for_users_has_every_rule_that_changes_something() {
+    let page = include_str!("../../../../docs/filters.md");
+    for protocol in Protocol::ALL {
+        let name = protocol.as_str();
+        let expected = format!("<!-- changes by {name} -->\n\n{}\n<!-- end -->", changes(*protocol));
+        assert!(page.contains(&expected), "docs/filters.md must have:\n{expected}");
+    }
+}
+
 #[test]
 fn what_a_filter_says_holds_no_value() {
     let subjects: BTreeSet<_> = Subject::ALL.iter().map(|subject| subject.as_str()).collect();
