@@ -144,6 +144,19 @@ pub fn filter_ftp(input: &[u8]) {
     }
 }
 
+/// A stream of XMPP: chunks and a second pass change nothing, and until the filter lets go, the server gets no XML that XMPP forbids.
+///
+/// # Panics
+/// If the property does not hold.
+pub fn filter_xmpp(input: &[u8]) {
+    let (to_server, _, _, end) = run_both(Protocol::Xmpp, input);
+    if end != Ok(Next::Release) {
+        let holds = |text: &[u8]| to_server.windows(text.len()).any(|part| part == text);
+        assert!(!holds(b"<!"), "a comment, a document type or CDATA");
+        assert!(!holds(b" xml:"), "an attribute with a prefix");
+    }
+}
+
 /// A connection of HTTP: chunks and a second pass change nothing, but for the page that a person comes from, whose path is not a URL any
 /// more. If there are no bodies, each line for the server is one that the rules leave.
 ///

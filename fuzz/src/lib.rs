@@ -16,7 +16,7 @@ pub use self::{
     contained::{contained_flows, contained_packet},
     dns::dns_query,
     filters::{
-        filter_ftp, filter_http, filter_imap, filter_irc, filter_pop3, filter_smtp, leak_guard,
+        filter_ftp, filter_http, filter_imap, filter_irc, filter_pop3, filter_smtp, filter_xmpp, leak_guard,
         tracker_announce,
     },
     program::{feed_url, jump_answer},
@@ -39,7 +39,7 @@ use socks_wire::{
 pub type FuzzTarget = (&'static str, fn(&[u8]));
 
 /// All targets, by the names of their corpus directories.
-pub const TARGETS: [FuzzTarget; 35] = [
+pub const TARGETS: [FuzzTarget; 36] = [
     ("socks_handshake", socks_handshake),
     ("socks_client", socks_client),
     ("socks_messages", socks_messages),
@@ -71,6 +71,7 @@ pub const TARGETS: [FuzzTarget; 35] = [
     ("filter_smtp", filter_smtp),
     ("filter_pop3", filter_pop3),
     ("filter_imap", filter_imap),
+    ("filter_xmpp", filter_xmpp),
     ("filter_ftp", filter_ftp),
     ("filter_http", filter_http),
     ("tracker_announce", tracker_announce),

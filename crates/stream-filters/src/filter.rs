@@ -4,6 +4,7 @@ use core::net::Ipv4Addr;
 use crate::{
     Cut, ListedRule, Next, Output, ftp, http, http_stream, irc,
     mail::{imap, pop3, smtp},
+    xmpp,
 };
 
 /// The protocols that a [`Filter`] knows.
@@ -20,13 +21,16 @@ pub enum Protocol {
     Imap,
     /// The control connection of FTP: RFC 959.
     Ftp,
+    /// Chat: RFC 6120, RFC 6121.
+    Xmpp,
     /// HTTP/1.1 in clear text: RFC 9112.
     Http,
 }
 
 impl Protocol {
     /// All protocols.
-    pub const ALL: &'static [Self] = &[Self::Irc, Self::Smtp, Self::Pop3, Self::Imap, Self::Ftp, Self::Http];
+    pub const ALL: &'static [Self] =
+        &[Self::Irc, Self::Smtp, Self::Pop3, Self::Imap, Self::Ftp, Self::Xmpp, Self::Http];
 
     /// The protocol's name in lower case, for configuration and logs.
     #[must_use]
@@ -37,6 +41,7 @@ impl Protocol {
             Self::Pop3 => "pop3",
             Self::Imap => "imap",
             Self::Ftp => "ftp",
+            Self::Xmpp => "xmpp",
             Self::Http => "http",
         }
     }
@@ -51,6 +56,7 @@ impl Protocol {
             Self::Pop3 => pop3::rules(),
             Self::Imap => imap::rules(),
             Self::Ftp => ftp::rules(),
+            Self::Xmpp => xmpp::rules(),
             Self::Http => http_stream::rules(),
         }
     }
@@ -84,6 +90,7 @@ enum Machine {
     Pop3(pop3::Pop3),
     Imap(imap::Imap),
     Ftp(ftp::Ftp),
+    Xmpp(xmpp::Xmpp),
     Http(http_stream::Http),
 }
 
@@ -100,6 +107,7 @@ impl Filter {
             Protocol::Pop3 => Machine::Pop3(pop3::Pop3::default()),
             Protocol::Imap => Machine::Imap(imap::Imap::default()),
             Protocol::Ftp => Machine::Ftp(ftp::Ftp::default()),
+            Protocol::Xmpp => Machine::Xmpp(xmpp::Xmpp::default()),
             Protocol::Http => Machine::Http(http_stream::Http::default()),
         };
         Self { machine, state: State::New }
@@ -140,6 +148,7 @@ impl Filter {
             Machine::Pop3(pop3) => pop3.client(chunk, output),
             Machine::Imap(imap) => imap.client(chunk, output),
             Machine::Ftp(ftp) => ftp.client(chunk, output),
+            Machine::Xmpp(xmpp) => xmpp.client(chunk, output),
             Machine::Http(http) => http.client(chunk, output),
         })
     }
@@ -155,6 +164,7 @@ impl Filter {
             Machine::Pop3(pop3) => pop3.server(chunk, output),
             Machine::Imap(imap) => imap.server(chunk, output),
             Machine::Ftp(ftp) => ftp.server(chunk, output),
+            Machine::Xmpp(xmpp) => xmpp.server(chunk, output),
             Machine::Http(http) => http.server(chunk, output),
         })
     }

@@ -19,6 +19,7 @@ mod report;
 mod rule;
 mod sasl;
 mod waiting;
+mod xmpp;
 
 pub use self::{
     filter::{Filter, Protocol},

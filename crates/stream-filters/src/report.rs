@@ -130,6 +130,12 @@ subjects! {
     Report = "request for reports",
     /// What a program says about its connection, which the other end need not know.
     ConnectionOption = "option of the connection",
+    /// Whether a person is there, and since when.
+    Activity = "whether the person is there",
+    /// Where the machine is.
+    Location = "place of the machine",
+    /// An element of XML that the filter does not know.
+    UnknownElement = "unknown element",
 }
 
 impl fmt::Display for Subject {
@@ -184,6 +190,13 @@ pub enum Cut {
     AmbiguousLength,
     /// The chunks of a body are malformed.
     Chunks,
+    /// What is sent is no XML, or XML that XMPP forbids.
+    Markup,
+    /// A stanza has no end within the limit.
+    StanzaTooLong {
+        /// The limit in bytes.
+        limit: usize,
+    },
     /// The server answers what the client has not asked for.
     UnaskedAnswer,
     /// The head of an answer is malformed.
@@ -202,6 +215,8 @@ impl fmt::Display for Cut {
                 "the client sends a message in chunks, which the filter had left out of the capabilities",
             ),
             Self::Literal => f.write_str("a command that does not pass announces bytes that are no line"),
+            Self::Markup => f.write_str("what is sent is no XML, or XML that XMPP forbids"),
+            Self::StanzaTooLong { limit } => write!(f, "a stanza is longer than {limit} bytes"),
             Self::Tls => f.write_str("the client speaks TLS, into which a filter cannot look"),
             Self::LineEnd => f.write_str("a line does not end with CR and LF"),
             Self::NotHttp => f.write_str("the client does not send requests of HTTP/1.1"),

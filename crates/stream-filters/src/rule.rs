@@ -23,6 +23,10 @@ pub enum Place {
     Field,
     /// A capability that the server offers.
     Capability,
+    /// An element of XML, by its name.
+    Element,
+    /// An element of XML, by its namespace.
+    Namespace,
 }
 
 /// One rule of a filter.

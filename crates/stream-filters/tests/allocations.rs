@@ -84,12 +84,19 @@ const MAX_HELD_BYTES: usize = 96 * 1024;
 /// The same for HTTP, whose heads have 64 KiB.
 const MAX_HELD_BYTES_OF_HTTP: usize = 2 * (64 + 32) * 1024 + 16 * 1024;
 
+/// The same for XMPP, whose stanzas have 128 KiB.
+const MAX_HELD_BYTES_OF_XMPP: usize = 2 * (128 + 128) * 1024 + 16 * 1024;
+
 #[test]
 fn filters_hold_little() {
     let mut output = Output::default();
     let plain = Protocol::ALL.iter().map(|protocol| (*protocol, &[][..]));
     for (protocol, beginning) in plain.chain(BEGINNINGS.iter().copied()) {
-        let limit = if protocol == Protocol::Http { MAX_HELD_BYTES_OF_HTTP } else { MAX_HELD_BYTES };
+        let limit = match protocol {
+            Protocol::Http => MAX_HELD_BYTES_OF_HTTP,
+            Protocol::Xmpp => MAX_HELD_BYTES_OF_XMPP,
+            _ => MAX_HELD_BYTES,
+        };
         for text in ENDLESS {
             let chunk = text.repeat(4096 / text.len());
             let before = LIVE.get();
@@ -139,6 +146,7 @@ const BEGINNINGS: &[(Protocol, &[(Side, &str)])] = &[
     (Protocol::Pop3, &[(Side::Client, "CAPA\r\n"), (Side::Server, "+OK hi\r\n+OK\r\n")]),
     (Protocol::Imap, &[(Side::Client, "a1 APPEND a {99999999999+}\r\n"), (Side::Server, "* SEARCH ")]),
     (Protocol::Ftp, &[(Side::Server, "227-")]),
+    (Protocol::Xmpp, &[(Side::Client, "<message><body>"), (Side::Server, "<message><body>")]),
     (Protocol::Http, &[(Side::Client, "GET / HTTP/1.1\r\nHost: "), (Side::Server, "\r\n")]),
     (Protocol::Http, &[(Side::Client, HTTP_POST), (Side::Server, "HTTP/1.1 ")]),
     (Protocol::Http, &[(Side::Client, HTTP_PUT), (Side::Server, "HTTP/1.1 200\r\n")]),
@@ -172,6 +180,10 @@ const ENDLESS: &[&str] = &[
     "227 (1,2,3,4,5,6)\r\n",
     "227-(1,2,3,4,5,6)\r\n",
     "PING :a\r\n",
+    "<a>",
+    "<a b='c' ",
+    "<a b='c'/>",
+    "<iq>a</iq>",
     "a1 APPEND a (",
     "References: <a@b.i2p>\r\n <c@d.i2p>\r\n",
     " x\r\n",

@@ -4,8 +4,9 @@ use stream_filters::Protocol;
 use crate::route::{AnyHostPattern, PortSet};
 
 /// The ports of protocols that have a filter.
-const PORTS: [(u16, Protocol); 7] = [
+const PORTS: [(u16, Protocol); 8] = [
     (80, Protocol::Http),
+    (5222, Protocol::Xmpp),
     (21, Protocol::Ftp),
     (25, Protocol::Smtp),
     (110, Protocol::Pop3),

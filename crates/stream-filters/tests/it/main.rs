@@ -11,3 +11,4 @@ mod pop3;
 mod rules;
 mod session;
 mod smtp;
+mod xmpp;
