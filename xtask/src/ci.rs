@@ -76,6 +76,11 @@ const SUITES: &[Chore] = &[
         run: |workspace| suites::run("contained", workspace),
     },
     Chore {
+        name: "filtered",
+        description: "run programs that people use through the filters, and look for what tells of them",
+        run: |workspace| suites::run("filtered", workspace),
+    },
+    Chore {
         name: "interop",
         description: "test our proxy with real i2pd routers and real clients (--programs: only the commands of docs/programs.md; --all-programs: also those that are run by hand)",
         run: |workspace| suites::run("interop", workspace),

@@ -6,10 +6,11 @@ use anyhow::{Context, Result, ensure};
 use programs::{Invocation, Workspace};
 
 /// The suites. A chore and its program have the same name.
-const SUITES: [&str; 11] = [
+const SUITES: [&str; 12] = [
     "attack",
     "bench",
     "contained",
+    "filtered",
     "gateway",
     "http-conformance",
     "interop",

@@ -153,6 +153,6 @@ pub(super) fn own_configuration(
             ),
         ),
         // A dial through I2P takes its time, and a second try asks for the same name again.
-        ("/etc/resolv.conf", format!("nameserver {name_server}\noptions timeout:40 attempts:1\n")),
+        ("/etc/resolv.conf", format!("nameserver {name_server}\noptions timeout:30 attempts:1\n")),
     ]
 }

@@ -1,13 +1,18 @@
 //! The names of a run: DNS answers, and the virtual addresses that stand for names.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Duration};
 
 use dns_answers::{Answer, Family, Query, Question, Rejected};
 use i2p_name::{AddressError, NamedTarget, Target};
 use i2p_tunnel::{AddressLease, AddressOwner, AddressPool, Failure, is_own_host, name_of, target_to_dial};
 use socks_wire::stream::OwnedAddress;
+use tokio::time::timeout;
 
 use super::way::Way;
+
+/// How long a question about a name may take. After that, the name gets an address, and the connection tells whether it exists: the first
+/// session of a run can take longer than resolvers wait, which is 30 s (resolv.conf(5)).
+const MAX_LOOKUP_TIME: Duration = Duration::from_secs(25);
 
 /// Names and virtual addresses of one run.
 pub(super) struct Names {
@@ -64,7 +69,8 @@ impl Names {
             _ => return Outcome::Unknown,
         };
         let Some(target) = self.named(name) else { return Outcome::Unknown };
-        match way.lookup(&target).await {
+        // A connection has more time to find out than a resolver.
+        match timeout(MAX_LOOKUP_TIME, way.lookup(&target)).await.unwrap_or(Ok(())) {
             Ok(()) => family.map_or(Outcome::NoData, |family| self.address(&target, family)),
             Err(failure) if says_unknown(failure) => Outcome::Unknown,
             Err(_) => Outcome::Failed,
@@ -114,4 +120,65 @@ fn says_unknown(failure: Failure) -> bool {
             | Failure::RouteRejects
             | Failure::ProxyItself
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use i2p_name::VirtualOptions;
+    use tokio::net::TcpStream;
+
+    use super::{
+        super::way::{Association, Received},
+        *,
+    };
+    use crate::commands::streams::own::this_process;
+
+    /// A way that never answers.
+    struct Silent;
+
+    /// There is none.
+    enum Nothing {}
+
+    impl Way for Silent {
+        type Stream = TcpStream;
+        type Association = Nothing;
+
+        async fn dial(&self, _: &Target, _: u16) -> Result<TcpStream, Failure> {
+            std::future::pending().await
+        }
+
+        async fn lookup(&self, _: &NamedTarget) -> Result<(), Failure> {
+            std::future::pending().await
+        }
+
+        fn carries_datagrams(&self) -> bool {
+            false
+        }
+
+        async fn associate(&self) -> Result<Nothing, Failure> {
+            Err(Failure::CommandNotSupported)
+        }
+    }
+
+    impl Association for Nothing {
+        async fn send(&self, _: &Target, _: u16, _: &[u8]) -> Result<(), Failure> {
+            match *self {}
+        }
+
+        async fn receive(&self) -> Result<Received, Failure> {
+            match *self {}
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_name_gets_an_address_before_resolvers_give_up() {
+        let addresses = AddressPool::new(VirtualOptions::default()).unwrap();
+        let names = Names::new(addresses, AddressOwner::of_client(&this_process()), false, false);
+        // A query for the address of a.i2p.
+        let query = b"\x00\x01\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x01a\x03i2p\x00\x00\x01\x00\x01";
+        let answer = timeout(Duration::from_secs(30), names.answer(query, &Silent)).await.unwrap().unwrap();
+        let [.., a, b, c, d] = answer[..] else { panic!("{answer:?}") };
+        let (target, _) = names.target_of(IpAddr::from([a, b, c, d])).unwrap();
+        assert_eq!(target, Target::parse(b"a.i2p").unwrap());
+    }
 }
