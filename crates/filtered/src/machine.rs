@@ -54,15 +54,14 @@ impl Tunnel {
 
 /// The machine, with a proxy that runs on it.
 pub(crate) struct Machine {
-    lab: PathBuf,
-    programs: PathBuf,
+    public: PathBuf,
     _bridge: TestBridge,
     _proxy: Child,
 }
 
 impl Machine {
-    /// Starts the proxy, and writes the files of the machine.
-    pub(crate) async fn start(workspace: &Workspace, lab: &Path) -> Result<Self> {
+    /// Starts the proxy, with its files in `lab`, and writes the files of the machine into `public`.
+    pub(crate) async fn start(workspace: &Workspace, lab: &Path, public: &Path) -> Result<Self> {
         let bridge = TestBridge::start().await;
         bridge.host(SITE, Endpoint::Sink);
         bridge.on("STREAM CONNECT", [Act::Dial]);
@@ -87,7 +86,11 @@ impl Machine {
         ];
         let file = lab.join("i2p-socks.toml");
         fs::write(&file, configuration.concat())?;
-        fs::write(lab.join("accounts"), ACCOUNTS)?;
+        fs::write(public.join("accounts"), ACCOUNTS)?;
+        for program in ["bot.py", "read.py", "send.py"] {
+            let source = workspace.root().join("crates/filtered/programs").join(program);
+            fs::copy(source, public.join(program))?;
+        }
         let mut command = Command::new(workspace.proxy());
         command.args(["run", "--router", "sam", "--sam", &bridge.address(), "--config"]).arg(file);
         command.arg("--state-dir").arg(lab.join("state")).kill_on_drop(true);
@@ -99,8 +102,7 @@ impl Machine {
                 timeout(READY_TIMEOUT, lines.next_line()).await.context("the proxy is not ready")??;
             ensure!(line.as_ref().is_some_and(|line| line.ends_with(" ready")), "the proxy wrote {line:?}");
         }
-        let programs = workspace.root().join("crates/filtered/programs");
-        Ok(Self { lab: lab.to_path_buf(), programs, _bridge: bridge, _proxy: proxy })
+        Ok(Self { public: public.to_path_buf(), _bridge: bridge, _proxy: proxy })
     }
 
     /// Runs a command line of a shell as the machine's owner, whose home directory has these files. `$PROGRAMS` are those of
@@ -112,7 +114,7 @@ impl Machine {
         line: &str,
         files: &[(&str, &str)],
     ) -> Result<Output> {
-        let home = self.lab.join(format!("home-{}-{tunnel:?}", name.replace([' ', ','], "")));
+        let home = self.public.join(format!("home-{}-{tunnel:?}", name.replace([' ', ','], "")));
         fs::create_dir_all(&home)?;
         for (file, contents) in files {
             let path = home.join(file);
@@ -126,13 +128,12 @@ impl Machine {
         chown(&home, Some(USER), Some(USER))?;
         let torsocks = find("torsocks").context("torsocks is missing")?;
         let inside = format!(
-            "mount --bind {lab}/accounts /etc/passwd && hostname telltale-host && cd {home} && \
+            "mount --bind {public}/accounts /etc/passwd && hostname telltale-host && cd {home} && \
              exec setpriv --reuid {USER} --regid {USER} --clear-groups env -i PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin HOME={home} \
-             USER=tattler LOGNAME=tattler TZ='<+0545>-5:45' TERM=vt100 LANG=C.UTF-8 PROGRAMS={programs} PORT={port} \
+             USER=tattler LOGNAME=tattler TZ='<+0545>-5:45' TERM=vt100 LANG=C.UTF-8 PROGRAMS={public} PORT={port} \
              {torsocks} -P {port} /bin/sh -c \"$0\"",
-            lab = self.lab.display(),
+            public = self.public.display(),
             home = home.display(),
-            programs = self.programs.display(),
             torsocks = torsocks.display(),
             port = tunnel.port()
         );

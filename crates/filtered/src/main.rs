@@ -12,9 +12,14 @@ mod mail_and_files;
 mod recorder;
 mod servers;
 
-use std::{path::Path, process::ExitCode};
+use std::{
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    process::ExitCode,
+};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use lab::{
     namespace::{self, Namespaces},
     suite::Suite,
@@ -64,7 +69,11 @@ fn outside(workspace: &Workspace) -> Result<()> {
 async fn suite(workspace: &Workspace, lab: &Path) -> Result<()> {
     namespace::set_up(&[machine::ADDRESS.to_owned()])?;
     let recorders = Recorders::start().await?;
-    let (_servers, machine) = tokio::try_join!(Servers::start(lab), Machine::start(workspace, lab))?;
+    // Servers and programs run as other users, who may have no way to the sources.
+    let public = tempfile::tempdir().context("no directory for other users")?;
+    fs::set_permissions(public.path(), Permissions::from_mode(0o755))?;
+    let (_servers, machine) =
+        tokio::try_join!(Servers::start(lab, public.path()), Machine::start(workspace, lab, public.path()))?;
     chat::check(&machine, &recorders).await?;
     mail_and_files::check(&machine, &recorders).await?;
     machine.print_alarms().await

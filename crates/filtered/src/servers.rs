@@ -1,8 +1,8 @@
 //! The servers of Debian packages.
 
 use std::{
-    fs::{self, Permissions},
-    os::unix::fs::{PermissionsExt, chown},
+    fs,
+    os::unix::fs::chown,
     path::{Path, PathBuf},
 };
 
@@ -20,12 +20,10 @@ pub(crate) const FILE: &str = "the contents of the file";
 pub(crate) struct Servers(#[expect(dead_code, reason = "kept, so that they run")] Vec<Child>);
 
 impl Servers {
-    /// Starts all of them, with their files in `lab`.
-    pub(crate) async fn start(lab: &Path) -> Result<Self> {
-        // Servers and programs run as other users.
-        fs::set_permissions(lab, Permissions::from_mode(0o755))?;
+    /// Starts all of them, with their logs in `lab`, and what other users need in `public`.
+    pub(crate) async fn start(lab: &Path, public: &Path) -> Result<Self> {
         let directory = |name: &str| {
-            let path = lab.join(name);
+            let path = public.join(name);
             fs::create_dir_all(&path).context("no directory for a server")?;
             Ok::<PathBuf, anyhow::Error>(path)
         };
@@ -33,7 +31,7 @@ impl Servers {
         chown(&mail, Some(USER), Some(USER))?;
         fs::write(directory("ftp")?.join("file"), FILE)?;
         directory("empty")?;
-        let shown = lab.display();
+        let shown = public.display();
         let irc = format!(
             "[Global]\nName = irc.far.i2p\nInfo = a server\nListen = 127.0.0.1\nPorts = {}\n[Limits]\nMaxConnectionsIP = 0\n\
              [Options]\nIdent = no\nPAM = no\nDNS = no\n",
