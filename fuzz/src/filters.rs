@@ -144,6 +144,17 @@ pub fn filter_ftp(input: &[u8]) {
     }
 }
 
+/// A stream of SIP: chunks and a second pass change nothing, and each message for the server is one of SIP.
+///
+/// # Panics
+/// If the property does not hold.
+pub fn filter_sip(input: &[u8]) {
+    let (to_server, _, _, _) = run_both(Protocol::Sip, input);
+    for line in to_server.split(|&byte| byte == b'\n') {
+        assert!(!line.starts_with(b"User-Agent:") && !line.starts_with(b"a=candidate"), "what does not pass");
+    }
+}
+
 /// A stream of XMPP: chunks and a second pass change nothing, and until the filter lets go, the server gets no XML that XMPP forbids.
 ///
 /// # Panics

@@ -16,8 +16,8 @@ pub use self::{
     contained::{contained_flows, contained_packet},
     dns::dns_query,
     filters::{
-        filter_ftp, filter_http, filter_imap, filter_irc, filter_pop3, filter_smtp, filter_xmpp, leak_guard,
-        tracker_announce,
+        filter_ftp, filter_http, filter_imap, filter_irc, filter_pop3, filter_sip, filter_smtp, filter_xmpp,
+        leak_guard, tracker_announce,
     },
     program::{feed_url, jump_answer},
 };
@@ -39,7 +39,7 @@ use socks_wire::{
 pub type FuzzTarget = (&'static str, fn(&[u8]));
 
 /// All targets, by the names of their corpus directories.
-pub const TARGETS: [FuzzTarget; 36] = [
+pub const TARGETS: [FuzzTarget; 37] = [
     ("socks_handshake", socks_handshake),
     ("socks_client", socks_client),
     ("socks_messages", socks_messages),
@@ -72,6 +72,7 @@ pub const TARGETS: [FuzzTarget; 36] = [
     ("filter_pop3", filter_pop3),
     ("filter_imap", filter_imap),
     ("filter_xmpp", filter_xmpp),
+    ("filter_sip", filter_sip),
     ("filter_ftp", filter_ftp),
     ("filter_http", filter_http),
     ("tracker_announce", tracker_announce),

@@ -91,7 +91,10 @@ impl Machine {
             let source = workspace.root().join("crates/filtered/programs").join(program);
             fs::copy(source, public.join(program))?;
         }
-        let mut command = Command::new(workspace.proxy());
+        // On the machine whose names the leak guard looks for.
+        let inside = format!("{} && exec \"$0\" \"$@\"", named(public));
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--uts", "sh", "-c", &inside]).arg(workspace.proxy());
         command.args(["run", "--router", "sam", "--sam", &bridge.address(), "--config"]).arg(file);
         command.arg("--state-dir").arg(lab.join("state")).kill_on_drop(true);
         command.stdout(Stdio::piped()).stderr(fs::File::create(lab.join("i2p-socks.log"))?);
@@ -128,10 +131,11 @@ impl Machine {
         chown(&home, Some(USER), Some(USER))?;
         let torsocks = find("torsocks").context("torsocks is missing")?;
         let inside = format!(
-            "mount --bind {public}/accounts /etc/passwd && hostname telltale-host && cd {home} && \
+            "{named} && cd {home} && \
              exec setpriv --reuid {USER} --regid {USER} --clear-groups env -i PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin HOME={home} \
              USER=tattler LOGNAME=tattler TZ='<+0545>-5:45' TERM=vt100 LANG=C.UTF-8 PROGRAMS={public} PORT={port} \
              {torsocks} -P {port} /bin/sh -c \"$0\"",
+            named = named(&self.public),
             public = self.public.display(),
             home = home.display(),
             torsocks = torsocks.display(),
@@ -145,8 +149,8 @@ impl Machine {
             .context("no unshare")
     }
 
-    /// Prints how many streams the leak guard has warned of, and of how many.
-    pub(crate) async fn print_alarms(&self) -> Result<()> {
+    /// Checks that the leak guard has warned of streams without filters, and of no others.
+    pub(crate) async fn check_alarms(&self) -> Result<()> {
         let page = Command::new("curl").args(["-sS", "http://127.0.0.1:4480/metrics"]).output().await?;
         let page = String::from_utf8_lossy(&page.stdout);
         let sum = |name: &str, tunnel: &str| -> u64 {
@@ -158,15 +162,21 @@ impl Machine {
                 .filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok());
             values.sum()
         };
-        for tunnel in ["filtered", "plain"] {
-            println!(
-                "     tunnel {tunnel}: {} connections, {} warnings of the leak guard",
-                sum("i2p_socks_connections_total", tunnel),
-                sum("i2p_socks_leaks_total", tunnel)
-            );
-        }
+        let [filtered, plain] = ["filtered", "plain"].map(|tunnel| sum("i2p_socks_leaks_total", tunnel));
+        ensure!(plain > 0, "the leak guard warns of nothing");
+        ensure!(filtered == 0, "the leak guard has warned {filtered} times of what the filters let pass");
+        let streams = ["filtered", "plain"].map(|tunnel| sum("i2p_socks_connections_total", tunnel));
+        let [of_filtered, of_plain] = streams;
+        println!(
+            "ok   the leak guard warns {plain} times in {of_plain} connections without filters, and not in {of_filtered} with them"
+        );
         Ok(())
     }
+}
+
+/// The beginning of a command line by which the rest of it runs on a machine with this name and account.
+fn named(public: &Path) -> String {
+    format!("mount --bind {}/accounts /etc/passwd && hostname telltale-host", public.display())
 }
 
 /// Whether a text has a word, in whatever case.

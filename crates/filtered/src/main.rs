@@ -76,7 +76,7 @@ async fn suite(workspace: &Workspace, lab: &Path) -> Result<()> {
         tokio::try_join!(Servers::start(lab, public.path()), Machine::start(workspace, lab, public.path()))?;
     chat::check(&machine, &recorders).await?;
     mail_and_files::check(&machine, &recorders).await?;
-    machine.print_alarms().await
+    machine.check_alarms().await
 }
 
 #[cfg(test)]

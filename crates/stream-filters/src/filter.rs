@@ -4,7 +4,7 @@ use core::net::Ipv4Addr;
 use crate::{
     Cut, ListedRule, Next, Output, ftp, http, http_stream, irc,
     mail::{imap, pop3, smtp},
-    xmpp,
+    sip, xmpp,
 };
 
 /// The protocols that a [`Filter`] knows.
@@ -23,6 +23,8 @@ pub enum Protocol {
     Ftp,
     /// Chat: RFC 6120, RFC 6121.
     Xmpp,
+    /// Calls over a stream: RFC 3261, RFC 8866.
+    Sip,
     /// HTTP/1.1 in clear text: RFC 9112.
     Http,
 }
@@ -30,7 +32,7 @@ pub enum Protocol {
 impl Protocol {
     /// All protocols.
     pub const ALL: &'static [Self] =
-        &[Self::Irc, Self::Smtp, Self::Pop3, Self::Imap, Self::Ftp, Self::Xmpp, Self::Http];
+        &[Self::Irc, Self::Smtp, Self::Pop3, Self::Imap, Self::Ftp, Self::Xmpp, Self::Sip, Self::Http];
 
     /// The protocol's name in lower case, for configuration and logs.
     #[must_use]
@@ -42,6 +44,7 @@ impl Protocol {
             Self::Imap => "imap",
             Self::Ftp => "ftp",
             Self::Xmpp => "xmpp",
+            Self::Sip => "sip",
             Self::Http => "http",
         }
     }
@@ -57,6 +60,7 @@ impl Protocol {
             Self::Imap => imap::rules(),
             Self::Ftp => ftp::rules(),
             Self::Xmpp => xmpp::rules(),
+            Self::Sip => sip::rules(),
             Self::Http => http_stream::rules(),
         }
     }
@@ -91,6 +95,7 @@ enum Machine {
     Imap(imap::Imap),
     Ftp(ftp::Ftp),
     Xmpp(xmpp::Xmpp),
+    Sip(sip::Sip),
     Http(http_stream::Http),
 }
 
@@ -108,6 +113,7 @@ impl Filter {
             Protocol::Imap => Machine::Imap(imap::Imap::default()),
             Protocol::Ftp => Machine::Ftp(ftp::Ftp::default()),
             Protocol::Xmpp => Machine::Xmpp(xmpp::Xmpp::default()),
+            Protocol::Sip => Machine::Sip(sip::Sip::default()),
             Protocol::Http => Machine::Http(http_stream::Http::default()),
         };
         Self { machine, state: State::New }
@@ -149,6 +155,7 @@ impl Filter {
             Machine::Imap(imap) => imap.client(chunk, output),
             Machine::Ftp(ftp) => ftp.client(chunk, output),
             Machine::Xmpp(xmpp) => xmpp.client(chunk, output),
+            Machine::Sip(sip) => sip.client(chunk, output),
             Machine::Http(http) => http.client(chunk, output),
         })
     }
@@ -165,6 +172,7 @@ impl Filter {
             Machine::Imap(imap) => imap.server(chunk, output),
             Machine::Ftp(ftp) => ftp.server(chunk, output),
             Machine::Xmpp(xmpp) => xmpp.server(chunk, output),
+            Machine::Sip(sip) => sip.server(chunk, output),
             Machine::Http(http) => http.server(chunk, output),
         })
     }

@@ -18,6 +18,7 @@ mod output;
 mod report;
 mod rule;
 mod sasl;
+mod sip;
 mod waiting;
 mod xmpp;
 

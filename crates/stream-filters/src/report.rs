@@ -190,6 +190,13 @@ pub enum Cut {
     AmbiguousLength,
     /// The chunks of a body are malformed.
     Chunks,
+    /// What is sent is no SIP/2.0.
+    NotSip,
+    /// A body has no end within the limit.
+    BodyTooLong {
+        /// The limit in bytes.
+        limit: usize,
+    },
     /// What is sent is no XML, or XML that XMPP forbids.
     Markup,
     /// A stanza has no end within the limit.
@@ -215,6 +222,8 @@ impl fmt::Display for Cut {
                 "the client sends a message in chunks, which the filter had left out of the capabilities",
             ),
             Self::Literal => f.write_str("a command that does not pass announces bytes that are no line"),
+            Self::NotSip => f.write_str("what is sent is no SIP/2.0"),
+            Self::BodyTooLong { limit } => write!(f, "a body is longer than {limit} bytes"),
             Self::Markup => f.write_str("what is sent is no XML, or XML that XMPP forbids"),
             Self::StanzaTooLong { limit } => write!(f, "a stanza is longer than {limit} bytes"),
             Self::Tls => f.write_str("the client speaks TLS, into which a filter cannot look"),

@@ -87,6 +87,9 @@ const MAX_HELD_BYTES_OF_HTTP: usize = 2 * (64 + 32) * 1024 + 16 * 1024;
 /// The same for XMPP, whose stanzas have 128 KiB.
 const MAX_HELD_BYTES_OF_XMPP: usize = 2 * (128 + 128) * 1024 + 16 * 1024;
 
+/// The same for SIP, whose heads and bodies have 32 KiB, each in both directions. The fields of a head are held beside its body.
+const MAX_HELD_BYTES_OF_SIP: usize = 2 * (64 + 64) * 1024 + 64 * 1024;
+
 #[test]
 fn filters_hold_little() {
     let mut output = Output::default();
@@ -95,6 +98,7 @@ fn filters_hold_little() {
         let limit = match protocol {
             Protocol::Http => MAX_HELD_BYTES_OF_HTTP,
             Protocol::Xmpp => MAX_HELD_BYTES_OF_XMPP,
+            Protocol::Sip => MAX_HELD_BYTES_OF_SIP,
             _ => MAX_HELD_BYTES,
         };
         for text in ENDLESS {
@@ -184,6 +188,9 @@ const ENDLESS: &[&str] = &[
     "<a b='c' ",
     "<a b='c'/>",
     "<iq>a</iq>",
+    "OPTIONS sip:a SIP/2.0\r\n\r\n",
+    "OPTIONS sip:a SIP/2.0\r\nl: 30000\r\n\r\n",
+    "OPTIONS sip:a SIP/2.0\r\nVia: SIP/2.0/TCP b;branch=",
     "a1 APPEND a (",
     "References: <a@b.i2p>\r\n <c@d.i2p>\r\n",
     " x\r\n",

@@ -42,7 +42,7 @@ fn connect(socket: &Path, run: &str, host: &str) -> (u8, UnixStream) {
     let mut stream = UnixStream::connect(socket).unwrap();
     stream.set_read_timeout(Some(LIMIT)).unwrap();
     let credentials = [&[5, 1, 2, 1, 3][..], b"run", &[length(run)], run.as_bytes()].concat();
-    let request = [&[5, 1, 0, 3, length(host)], host.as_bytes(), &[0, 80]].concat();
+    let request = [&[5, 1, 0, 3, length(host)], host.as_bytes(), &[0, 7]].concat();
     stream.write_all(&[credentials, request].concat()).unwrap();
     let mut answer = [0; 14];
     stream.read_exact(&mut answer).unwrap();

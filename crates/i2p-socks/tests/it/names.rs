@@ -57,7 +57,11 @@ fn check_all_commands(place: &Place) {
     let second = place.dir.path().join("exported for a program");
     let _ = fs::remove_file(&second);
     assert_eq!(place.json(&["names", "export", text(&second)]), serde_json::json!({ "done": true }));
-    assert!(place.fails(&["names", "export", text(&file)]).contains("File exists"));
+    assert!(
+        place
+            .fails(&["names", "export", text(&file)])
+            .contains("is already there, and an export never overwrites a file")
+    );
 
     let resolved = place.json(&["resolve", "two.i2p"]);
     assert_eq!(

@@ -10,5 +10,6 @@ mod leak;
 mod pop3;
 mod rules;
 mod session;
+mod sip;
 mod smtp;
 mod xmpp;

@@ -64,9 +64,31 @@ fn frame(protocol: Protocol, rule: &ListedRule) -> Frame {
             output_after: "211 End\r\n",
         },
         (Protocol::Http, _) => http_frame(rule),
+        (Protocol::Sip, Place::Parameter) => sip_description_frame(rule),
+        (Protocol::Sip, _) => Frame {
+            before: vec![client("REGISTER sip:call.i2p SIP/2.0\r\n")],
+            after: "\r\n\r\n",
+            output_before: "REGISTER sip:call.i2p SIP/2.0\r\n",
+            output_after: match rule.rule.names[0] {
+                // It is written last.
+                "Content-Length" => "\r\n",
+                _ => "Content-Length: 0\r\n\r\n",
+            },
+        },
         (Protocol::Xmpp, _) => Frame { after: "", ..plain },
         _ => plain,
     }
+}
+
+fn sip_description_frame(rule: &ListedRule) -> Frame {
+    let head = |body: &str| {
+        let length = if body.is_empty() { 0 } else { body.len() + 2 };
+        format!(
+            "INVITE sip:b@call.i2p SIP/2.0\r\nContent-Type: application/sdp\r\nContent-Length: {length}\r\n\r\n"
+        )
+    };
+    let output_before = head(rule.rule.becomes).leak();
+    Frame { before: vec![client(&head(rule.rule.example))], after: "\r\n", output_before, output_after: "" }
 }
 
 fn http_frame(rule: &ListedRule) -> Frame {
@@ -267,6 +289,7 @@ fn a_cut_keeps_what_passed_before_it_and_ends_both_directions() {
         let passing = match protocol {
             Protocol::Http => &b"GET / HTTP/1.1\r\nHost: forum.i2p\r\n\r\n"[..],
             Protocol::Xmpp => b"<presence/>\r\n",
+            Protocol::Sip => b"OPTIONS sip:a@call.i2p SIP/2.0\r\nCSeq: 1 OPTIONS\r\n\r\n",
             _ => b"QUIT\r\na1 NOOP\r\n",
         };
         let said = [passing, &[b'x'; 70_000]].concat();

@@ -16,7 +16,7 @@ use crate::common::{
 };
 
 const WHO: [&str; 3] =
-    ["python3", "-c", "import socket; print(socket.create_connection(('whoami.i2p', 80)).recv(9999))"];
+    ["python3", "-c", "import socket; print(socket.create_connection(('whoami.i2p', 7)).recv(9999))"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_runs_have_two_addresses() {

@@ -14,7 +14,7 @@ use crate::common::lab::{ALL, Lab, TCP, started};
 /// Prints the destination that a host sees.
 const WHOAMI: &str = "
 import socket
-stream = socket.create_connection(('whoami.i2p', 80))
+stream = socket.create_connection(('whoami.i2p', 7))
 print(stream.makefile().read())
 ";
 

@@ -130,7 +130,7 @@ fn device(mode: &str) -> (&'static str, &'static [&'static str]) {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_privileges_are_needed() {
     let (lab, user) = (Lab::new(Dialect::I2pd245).await, User::new());
-    let line = "import os, socket; print(os.getuid(), socket.create_connection(('source.i2p', 80)).recv(100).decode())";
+    let line = "import os, socket; print(os.getuid(), socket.create_connection(('source.i2p', 7)).recv(100).decode())";
     let words = ["--identity", "one", "--", "python3", "-c", line];
     let (code, stdout, stderr) = ended(user.exec(&lab, [device("666"), NOTHING], &words));
     assert_eq!((code, stdout.as_str()), (Some(0), "1000 all there is\n"), "{stderr}");
