@@ -157,7 +157,8 @@ pub(crate) enum Command {
     /// Show or create the identities of tunnels with key = "persistent".
     #[command(subcommand)]
     Keys(KeysCommand),
-    /// Print files to install with the program: manual pages, shell completions, configuration, systemd units, proxy.pac.
+    /// Print files to install with the program: manual pages, shell completions, configuration, systemd units,
+    /// proxy.pac, rules for a firewall, an AppArmor profile.
     #[command(subcommand)]
     Generate(GenerateCommand),
     /// Show the status of the running proxy: tunnels, I2P sessions with their addresses, failures.

@@ -118,7 +118,7 @@ fn run(
         config => config?,
     };
     config.log.format = format;
-    let progress = Progress::new(cli.options.verbosity(), config.log.format);
+    let progress = Progress::new(cli.options.verbosity().with_level(config.log.level), config.log.format);
     let log = Log::start(config.log, cli.options.verbosity(), &progress, cli.command().answers());
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

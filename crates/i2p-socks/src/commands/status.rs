@@ -278,7 +278,9 @@ fn to_text(report: &StatusReport, needs_options: bool) -> String {
     for session in &report.sessions {
         let of = session.tunnel.as_ref().map_or_else(String::new, |tunnel| format!(" of tunnel {tunnel}"));
         let more = session.b32.clone().or_else(|| session.failed());
-        let more = more.map_or_else(String::new, |more| format!(": {}", printable(&more)));
+        // What comes before it may end with a number.
+        let mark = if session.unready_for.is_some() { ";" } else { ":" };
+        let more = more.map_or_else(String::new, |more| format!("{mark} {}", printable(&more)));
         let (state, unready, whose) = (&session.state, unready(session), whose(session));
         let _ = writeln!(text, "session{of} {state}{unready}{more}{whose}");
     }

@@ -10,7 +10,7 @@ use toml::{
 use super::{
     Config,
     faulty::Faulty,
-    mistakes::Mistake,
+    mistakes::{MAX_MISTAKES, Mistake},
     overrides::{SetKey, TABLE_LISTS},
     problem::{Place, Problem},
 };
@@ -122,6 +122,7 @@ impl<'a> Findings<'a> {
         let name = self.path.unwrap_or(Path::new("")).display();
         let count = match self.of_file.len() {
             1 => "an error".to_owned(),
+            count if count >= MAX_MISTAKES => format!("{count} errors or more"),
             count => format!("{count} errors"),
         };
         let heading = format!("the configuration file {name} has {count}");

@@ -10,8 +10,8 @@ use toml::{
 
 use super::faulty::{Faulty, FaultyPart};
 
-/// How many mistakes are reported. A file with more of them is none of ours.
-const MAX_MISTAKES: usize = 20;
+/// How many mistakes are looked for. Each is found by reading the file once more, without those before it.
+pub(super) const MAX_MISTAKES: usize = 200;
 
 /// What is wrong, and at which bytes of the text.
 #[derive(Debug, Clone, PartialEq, Eq)]

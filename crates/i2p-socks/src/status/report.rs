@@ -394,6 +394,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_leak_is_told_by_its_kind() {
+        let line = |count, cut| {
+            let (tunnel, kind) = ("main".into(), "host name".into());
+            LeakReport { tunnel, kind, cut, count, ago: 61 }.line()
+        };
+        let start = "1 stream of tunnel main (last 1m 1s ago) sent what identifies this machine, in clear text: host name. docs/";
+        assert!(line(1, false).starts_with(start), "{}", line(1, false));
+        assert!(line(2, true).contains("2 streams") && line(2, true).contains("host name, and was cut. "));
+    }
+
+    #[test]
     fn the_line_of_an_own_router_says_what_it_lacks() {
         let line = |state: &str, down_for, too_few_routers| {
             let (kind, state) = ("i2pd".into(), state.into());

@@ -161,7 +161,7 @@ async fn that_a_first_attempt_has_failed_is_told_while_the_next_is_made() {
     assert_eq!(report["router-failure"], serde_json::Value::Null, "the bridge answers");
     let (_, text, _) = common::output(&["status", "--state-dir", &proxy.state()]);
     let session = text.lines().find(|line| line.starts_with("session building for ")).unwrap();
-    assert!(session.ends_with(&format!(": 1 attempt failed, the last one: {why}")), "{session}");
+    assert!(session.ends_with(&format!("; 1 attempt failed, the last one: {why}")), "{session}");
     assert!(text.contains(": 1 attempt to build an I2P session failed; 0 connections"), "{text}");
     let page = proxy.get("/").1;
     assert!(

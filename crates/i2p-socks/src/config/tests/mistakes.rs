@@ -190,3 +190,15 @@ fn all_mistakes_of_a_file_are_reported_in_our_words() {
     let log = error.for_log().to_owned();
     assert!(!log.contains("yes") && !log.contains("4459"), "{log}");
 }
+
+#[test]
+fn many_mistakes_are_all_reported_and_very_many_are_not_taken_for_all() {
+    for (count, says) in [(150, "has 150 errors\n"), (300, "has 200 errors or more\n")] {
+        let keys: String = (0..count).map(|number| format!("k{number} = 1\n")).collect();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), format!("[session]\n{keys}")).unwrap();
+        let options = Options { config: Some(file.path().into()), ..Options::default() };
+        let error = Config::load(&options).unwrap_err().to_string();
+        assert!(error.contains(says), "{error:.200}");
+    }
+}
