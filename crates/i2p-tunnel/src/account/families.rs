@@ -48,7 +48,6 @@ pub(crate) struct DropLabels {
 pub(crate) struct FilteredLabels {
     pub(crate) tunnel: String,
     pub(crate) protocol: &'static str,
-    pub(crate) subject: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]

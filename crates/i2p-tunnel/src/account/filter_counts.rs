@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use prometheus_client::metrics::{counter::Counter, family::Family};
+use prometheus_client::metrics::counter::Counter;
 use stream_filters::{Cut, Event, Protocol, leak::Leak};
 
 use super::families::{CutLabels, Families, FilteredLabels, LeakLabels};
@@ -11,9 +11,10 @@ const LEAK_GUARD: &str = "leak-guard";
 
 /// What filters and the leak guard of a tunnel did: counted, and logged at a bounded rate. Nothing here knows what was sent.
 pub(super) struct FilterCounts {
-    tunnel: String,
-    filtered: Family<FilteredLabels, Counter>,
-    cut: Family<CutLabels, Counter>,
+    /// What each filter removed or replaced, and how many streams it ended.
+    of_protocols: Vec<(Protocol, [Counter; 2])>,
+    /// Streams that the leak guard ended.
+    cut_by_guard: Counter,
     /// In the order of [`Leak::ALL`].
     leaks: [Counter; Leak::ALL.len()],
     filtered_log: LogThrottle<(Protocol, Event)>,
@@ -40,10 +41,14 @@ impl FilterCounts {
             let labels = LeakLabels { tunnel: tunnel.to_owned(), kind: leak.as_str() };
             families.leaks.get_or_create_owned(&labels)
         };
+        let cut = |by| families.streams_cut.get_or_create_owned(&CutLabels { tunnel: tunnel.to_owned(), by });
+        let of_protocol = |protocol: &Protocol| {
+            let labels = FilteredLabels { tunnel: tunnel.to_owned(), protocol: protocol.as_str() };
+            (*protocol, [families.filtered.get_or_create_owned(&labels), cut(protocol.as_str())])
+        };
         Self {
-            tunnel: tunnel.to_owned(),
-            filtered: families.filtered.clone(),
-            cut: families.streams_cut.clone(),
+            of_protocols: Protocol::ALL.iter().map(of_protocol).collect(),
+            cut_by_guard: cut(LEAK_GUARD),
             leaks: Leak::ALL.map(of_leak),
             filtered_log: LogThrottle::new(),
             cut_log: LogThrottle::new(),
@@ -52,9 +57,10 @@ impl FilterCounts {
     }
 
     pub(super) fn filtered(&self, protocol: Protocol, event: Event) {
-        let (tunnel, protocol_label) = (self.tunnel.clone(), protocol.as_str());
-        let labels = FilteredLabels { tunnel, protocol: protocol_label, subject: event.subject.as_str() };
-        self.filtered.get_or_create_owned(&labels).inc();
+        let protocol_label = protocol.as_str();
+        if let Some([filtered, _]) = self.of(protocol) {
+            filtered.inc();
+        }
         match self.filtered_log.record((protocol, event)) {
             Some(0) => tracing::info!("the {protocol_label} filter {event}"),
             Some(more) => {
@@ -66,7 +72,9 @@ impl FilterCounts {
 
     pub(super) fn filter_cut(&self, protocol: Protocol, cut: Cut) {
         let protocol_label = protocol.as_str();
-        self.count_cut(protocol_label);
+        if let Some([_, cut]) = self.of(protocol) {
+            cut.inc();
+        }
         self.cut_log.warn(
             (protocol, cut),
             format_args!(
@@ -83,7 +91,7 @@ impl FilterCounts {
         let outcome = if is_cut { "was about to send" } else { "sent" };
         let end = if is_cut { "The stream was ended" } else { "The far end may know it now" };
         if is_cut {
-            self.count_cut(LEAK_GUARD);
+            self.cut_by_guard.inc();
         }
         self.leak_log.warn(
             (leak, is_cut),
@@ -93,8 +101,8 @@ impl FilterCounts {
         );
     }
 
-    fn count_cut(&self, by: &'static str) {
-        self.cut.get_or_create_owned(&CutLabels { tunnel: self.tunnel.clone(), by }).inc();
+    fn of(&self, protocol: Protocol) -> Option<&[Counter; 2]> {
+        self.of_protocols.iter().find(|(of, _)| *of == protocol).map(|(_, counters)| counters)
     }
 
     pub(super) fn leaks(&self) -> Vec<SeenLeak> {

@@ -112,7 +112,7 @@ async fn ask<T: AsyncReadExt + AsyncWriteExt + Unpin>(mut client: T, request: &[
 
 /// Reads the destination that the far end sees.
 async fn destination(client: impl AsyncReadExt + AsyncWriteExt + Unpin, run: &str) -> String {
-    let (mut client, reply) = ask(client, &request(run, CONNECT, &domain("whoami.i2p"), 80)).await;
+    let (mut client, reply) = ask(client, &request(run, CONNECT, &domain("whoami.i2p"), 7)).await;
     assert_eq!(reply[1], 0, "{run}");
     let mut destination = String::new();
     timeout(TIMEOUT, client.read_to_string(&mut destination)).await.unwrap().unwrap();
@@ -175,8 +175,8 @@ async fn a_run_needs_no_password_of_a_user_and_has_to_say_which_run_it_is() {
     let access = AccessPolicy { authentication, ..AccessPolicy::default() };
     let world = start(&bridge, |service| service.with_access(access.clone())).await;
     world.destination_of_run("a").await;
-    assert_eq!(world.exchange(&socks5_request("whoami.i2p", 80)).await, [5, 0xff]);
-    assert_eq!(world.exchange(&socks4a_request("whoami.i2p", 80)).await[1], 93, "SOCKS4 has no passwords");
+    assert_eq!(world.exchange(&socks5_request("whoami.i2p", 7)).await, [5, 0xff]);
+    assert_eq!(world.exchange(&socks4a_request("whoami.i2p", 7)).await[1], 93, "SOCKS4 has no passwords");
     for head in [
         "CONNECT whoami.i2p:80 HTTP/1.1\r\n\r\n",
         "GET http://whoami.i2p/ HTTP/1.1\r\nHost: whoami.i2p\r\n\r\n",
@@ -193,7 +193,7 @@ async fn failures_are_told_by_extended_codes() {
     for (host, code) in
         [("unknown.i2p", 0xf0), ("example.com", 2), ("localhost", 2), ("a.i2p SILENT=true", 0xf6)]
     {
-        let answer = world.exchange(&request("a", CONNECT, &domain(host), 80)).await;
+        let answer = world.exchange(&request("a", CONNECT, &domain(host), 7)).await;
         assert_eq!(answer[..6], [5, 2, 1, 0, 5, code], "{host}");
     }
 }
@@ -232,7 +232,7 @@ async fn a_run_that_takes_all_it_can_leaves_places_to_its_user() {
     let mut taken = Vec::new();
     let refused = loop {
         let (client, reply) =
-            ask(world.connect().await, &request("a", CONNECT, &domain("echo.i2p"), 80)).await;
+            ask(world.connect().await, &request("a", CONNECT, &domain("echo.i2p"), 7)).await;
         if reply[1] != 0 {
             break reply[1];
         }
