@@ -12,5 +12,5 @@ message["Date"] = localtime()
 message["Message-ID"] = make_msgid()
 message["X-Mailer"] = "tattler"
 message.set_content("the body")
-with smtplib.SMTP("site.i2p", 587) as server:
+with smtplib.SMTP("smtp.i2p", 587) as server:
     server.send_message(message)

@@ -4,7 +4,10 @@ use anyhow::Result;
 use lab::{
     formation,
     ports::free_port,
-    router::{Settings, pair},
+    router::{
+        Settings,
+        pair::{self, Service},
+    },
 };
 
 use super::{I2P_NAMES, Kind, Running, Setup, local, probe::Probe};
@@ -19,7 +22,7 @@ pub(crate) async fn start(setup: &Setup) -> Result<Running> {
     let formed = formation::form("the network of i2pd", &setup.lab, async |directory| {
         let port = free_port()?;
         let client = Settings { http_port: Some(port), ..Settings::default() };
-        let routers = pair::start(directory, &client, host, &ports).await?;
+        let routers = pair::start(directory, &client, &[Service { host, ports: &ports }]).await?;
         probe.reached(port, host).await?;
         Ok((local(port), routers))
     });

@@ -12,34 +12,56 @@ use crate::wait::{Attempt, until};
 
 /// How long it may take until the services have keys.
 const KEYS_TIMEOUT: Duration = Duration::from_secs(90);
-/// The file of these keys, in the directory of their router.
-const KEYS: &str = "far.keys";
 
-/// Starts a router with the ports that `client` asks for, and one with a destination that leads to these ports of this machine. The
-/// first one's address book has the destination under the name `host`. Returns the routers in this order.
-pub async fn start(directory: &Path, client: &Settings, host: &str, ports: &[u16]) -> Result<Vec<Router>> {
-    let services = Settings { floodfill: true, tunnels: tunnels(ports), ..Settings::default() };
-    let mut routers = vec![Router::new(directory, 0, client)?, Router::new(directory, 1, &services)?];
+/// A destination that leads to this machine.
+#[derive(Debug, Clone, Copy)]
+pub struct Service<'a> {
+    /// Its name in the address book of the client's router.
+    pub host: &'a str,
+    /// Its ports, which lead to the same ports of this machine. i2pd's SAM bridge does not send the port that a client wants: its
+    /// streams reach the first one.
+    pub ports: &'a [u16],
+}
+
+/// Starts a router with the ports that `client` asks for, and one with these services, which the address book of the first one
+/// knows. Returns the routers in this order.
+pub async fn start(directory: &Path, client: &Settings, services: &[Service<'_>]) -> Result<Vec<Router>> {
+    let server = Settings {
+        floodfill: true,
+        tunnels: services.iter().map(Service::tunnels).collect(),
+        ..Settings::default()
+    };
+    let mut routers = vec![Router::new(directory, 0, client)?, Router::new(directory, 1, &server)?];
     start_all(&mut routers, "i2pd routers have keys").await?;
-    let services = routers.last().context("no routers")?;
-    let destination = until("the services have keys", KEYS_TIMEOUT, async || {
-        Ok(Attempt::of(services.tunnel_destination(KEYS)))
+    let server = routers.last().context("no routers")?;
+    let destinations = until("the services have keys", KEYS_TIMEOUT, async || {
+        let found: Result<Vec<_>> =
+            services.iter().map(|service| server.tunnel_destination(&service.keys())).collect();
+        Ok(Attempt::of(found))
     })
     .await?;
     introduce_all(&mut routers).await?;
-    routers.first().context("no routers")?.add_to_address_book(&[(host, &destination)])?;
+    let names: Vec<_> = services.iter().map(|service| service.host).zip(&destinations).collect();
+    routers.first().context("no routers")?.add_to_address_book(&names)?;
     start_all(&mut routers, "i2pd routers answer").await?;
     Ok(routers)
 }
 
-/// Server tunnels of one destination. Each leads from a port of the destination to the same port of this machine. Without
-/// `inport`, i2pd would ignore all but the first one.
-fn tunnels(ports: &[u16]) -> String {
-    let tunnel = |port| {
-        format!(
-            "[far-{port}]\ntype = server\nhost = 127.0.0.1\nport = {port}\ninport = {port}\nkeys = {KEYS}\n{}",
-            Tunnels::NO_HOPS.options()
-        )
-    };
-    ports.iter().map(tunnel).collect()
+impl Service<'_> {
+    /// The file of its keys, in the directory of its router.
+    fn keys(&self) -> String {
+        format!("{}.keys", self.host)
+    }
+
+    /// A server tunnel for each port. Without `inport`, i2pd would ignore all but the first one.
+    fn tunnels(&self) -> String {
+        let (host, keys) = (self.host, self.keys());
+        let tunnel = |port| {
+            format!(
+                "[{host}-{port}]\ntype = server\nhost = 127.0.0.1\nport = {port}\ninport = {port}\nkeys = {keys}\n{}",
+                Tunnels::NO_HOPS.options()
+            )
+        };
+        self.ports.iter().map(tunnel).collect()
+    }
 }

@@ -12,7 +12,11 @@ use conformance_table::command::Subject;
 use lab::{
     formation,
     ports::free_port,
-    router::{Router, Settings, pair, start_all},
+    router::{
+        Router, Settings,
+        pair::{self, Service},
+        start_all,
+    },
     wait::{Attempt, until},
 };
 use programs::Invocation;
@@ -43,7 +47,8 @@ pub(crate) async fn start(setup: &Setup) -> Result<Running> {
         running = None;
         let port = free_port()?;
         let client = Settings { socks_port: Some(port), ..Settings::default() };
-        let routers = pair::start(directory, &client, HOST, &target.services.ports()).await?;
+        let services = [Service { host: HOST, ports: &target.services.ports() }];
+        let routers = pair::start(directory, &client, &services).await?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         running = Some((address, routers));
         wait_until_reached(address, target.services.echo).await

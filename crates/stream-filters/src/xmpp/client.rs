@@ -4,7 +4,7 @@ use super::{
     CLIENT, TLS,
     reader::{Attribute, Event, Malformed, Reader, Tag},
     rewrite::{Fate, Judge, rewritten},
-    rules::{ELEMENTS, Element, PAYLOADS, Payload},
+    rules::{CONDITIONS, ELEMENTS, Element, PAYLOADS, Payload},
 };
 use crate::{Output, Subject, rule::find, sasl};
 
@@ -178,8 +178,10 @@ impl Stanza<'_> {
     /// The fate of a child of the stanza.
     fn child(&mut self, namespace: &[u8], tag: &Tag<'_>) -> Result<(), Subject> {
         if namespace == CLIENT {
-            self.within = Payload::Pass;
-            let is_known = tag.name == b"error" || PARTS.contains(&tag.name);
+            let is_error = tag.name == b"error";
+            let of_errors = find(PAYLOADS, CONDITIONS.as_bytes()).filter(|_| is_error);
+            self.within = of_errors.unwrap_or(Payload::Pass);
+            let is_known = is_error || PARTS.contains(&tag.name);
             return if is_known { Ok(()) } else { Err(Subject::UnknownElement) };
         }
         match find(PAYLOADS, namespace) {

@@ -13,7 +13,7 @@ mod units;
 use alloc::vec::Vec;
 
 use self::{
-    rules::{ELEMENTS, FEATURES, OFFERS, PAYLOADS},
+    rules::{ELEMENTS, FEATURES, OFFERS, PAYLOADS, STREAM_PARTS},
     units::{Unit, Units},
 };
 use crate::{
@@ -31,7 +31,8 @@ pub(crate) fn rules() -> Vec<ListedRule> {
     let payloads = listed(PAYLOADS, Side::Client, Place::Namespace);
     let features = listed(FEATURES, Side::Server, Place::Capability);
     let offers = listed(OFFERS, Side::Server, Place::Element);
-    elements.chain(payloads).chain(features).chain(offers).collect()
+    let parts = listed(STREAM_PARTS, Side::Server, Place::Parameter);
+    elements.chain(payloads).chain(features).chain(offers).chain(parts).collect()
 }
 
 /// The filter of a connection.

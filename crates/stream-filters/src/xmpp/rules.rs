@@ -30,6 +30,8 @@ pub(super) enum Payload {
     Discovery,
 }
 
+/// The conditions of errors, and the words about them.
+pub(super) const CONDITIONS: &str = "urn:ietf:params:xml:ns:xmpp-stanzas";
 const BIND: &str = "urn:ietf:params:xml:ns:xmpp-bind";
 /// What programs write into a stanza in which nothing else may stand.
 pub(super) const ELEMENTS: &[Entry<Element>] = &[
@@ -218,6 +220,15 @@ pub(super) const PAYLOADS: &[Entry<Payload>] = &[
         ],
     ),
     Entry::new(
+        Payload::Without("text", Subject::Program),
+        &[CONDITIONS],
+        "An error says what is wrong. Programs put their names into the words about it (RFC 6120 section 8.3.4).",
+        [
+            "<iq type='error' id='1'><error type='cancel'><undefined-condition xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/><text xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'>Gajim fails</text></error></iq>",
+            "<iq type='error' id='1'><error type='cancel'><undefined-condition xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>",
+        ],
+    ),
+    Entry::new(
         Payload::Remove(Subject::Location),
         &["http://jabber.org/protocol/geoloc"],
         "Where the machine is (XEP-0080).",
@@ -315,3 +326,14 @@ pub(super) const OFFERS: &[Entry<Subject>] = &[
         ],
     ),
 ];
+
+/// Parts of what the server says of the stream that would make the program connect elsewhere, by their names.
+pub(super) const STREAM_PARTS: &[Entry<Subject>] = &[Entry::new(
+    Subject::Redirect,
+    &["location"],
+    "The program would resume its stream at another server, outside I2P even (XEP-0198 section 5).",
+    [
+        "<enabled xmlns='urn:xmpp:sm:3' id='a' resume='true' location='198.51.100.7:9'/>",
+        "<enabled xmlns='urn:xmpp:sm:3' id='a' resume='true'/>",
+    ],
+)];

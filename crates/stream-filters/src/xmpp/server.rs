@@ -4,7 +4,7 @@ use super::{
     CLIENT, TLS,
     reader::{Attribute, Event, Malformed, Reader, Tag},
     rewrite::{Fate, Judge, rewritten},
-    rules::{FEATURES, OFFERS},
+    rules::{FEATURES, OFFERS, STREAM_PARTS},
 };
 use crate::{Output, Subject, rule::find};
 
@@ -39,7 +39,11 @@ impl Judge for Offers<'_> {
         Fate::Remove
     }
 
-    fn attribute(&mut self, _: usize, _: &[u8], _: &Tag<'_>, _: &Attribute<'_>) -> bool {
-        true
+    fn attribute(&mut self, depth: usize, _: &[u8], tag: &Tag<'_>, attribute: &Attribute<'_>) -> bool {
+        let is_of_stream = depth == 0 && local(tag.name) == b"enabled";
+        let Some(subject) = find(STREAM_PARTS, attribute.name).filter(|_| is_of_stream) else { return true };
+        self.output.removed(subject);
+        self.removes = true;
+        false
     }
 }
