@@ -16,6 +16,7 @@ mod contained;
 mod exits;
 mod far_end;
 mod header_fields;
+mod leak_guard;
 mod metrics_page;
 mod name_server;
 mod names;

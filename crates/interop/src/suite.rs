@@ -21,7 +21,7 @@ use crate::{
     checks, completions,
     contained::Fetch,
     far_end::FarEnd,
-    header_fields, metrics_page,
+    header_fields, leak_guard, metrics_page,
     name_server::NameServer,
     peers::{self, OwnRuntime, services::PeerServices},
     programs_page::{self, Surroundings},
@@ -76,6 +76,7 @@ pub(crate) async fn run(workspace: &Workspace, lab: &Path) -> Result<()> {
     // Held until the end: it keeps its routers running, through which the restarted one builds tunnels.
     let peers = peers.await.context("the checks of the peers did not finish")?;
     checklist.add(&peers.checklist);
+    leak_guard::check(&mut checklist, &curl).await;
     // The last one, since it kills a router, and with it the tunnels of others.
     checks::check_router_loss(&mut checklist, &curl, &mut network, &site, &mut proxy).await;
     conclude(&checklist, &proxy)

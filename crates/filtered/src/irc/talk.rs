@@ -152,7 +152,7 @@ impl<'a> People<'a> {
             .collect();
         match tunnel {
             Tunnel::Filtered | Tunnel::Contained => {
-                ensure!(ctcp.is_empty(), "it answers or offers: {ctcp:?}")
+                ensure!(ctcp.is_empty(), "it answers or offers: {ctcp:?}");
             }
             Tunnel::Plain => {
                 for (command, text) in
