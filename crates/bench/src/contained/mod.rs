@@ -78,15 +78,6 @@ fn measure_round(setup: &Setup, plan: &Plan, outcome: &mut Outcome) -> Result<()
         let median: f64 = worker.ask(Order::RoundTrips(plan.round_trips))?.parse()?;
         outcome.record(Row::RoundTrip, way, median)?;
     }
-    for way in [Way::Proxy, Way::Own] {
-        let mut worker = Worker::start(setup, &proxy, way)?;
-        let mut hold = |count| -> Result<f64> {
-            worker.ask(Order::Hold(count))?;
-            Ok(stable_memory(&worker.processes)? as f64 / 1024.0)
-        };
-        let (least, most) = (hold(1)?, hold(plan.idle)?);
-        outcome.record(Row::IdleMemory(plan.idle), way, (most - least) / (plan.idle - 1) as f64)?;
-    }
     for _ in 0..plan.starts {
         let mut namespaces = Command::new("unshare");
         namespaces
@@ -96,6 +87,31 @@ fn measure_round(setup: &Setup, plan: &Plan, outcome: &mut Outcome) -> Result<()
             let mut command = way.exec(setup)?;
             command.args(["--", "true"]);
             outcome.record(Row::Start, way, run_to_end(&mut command)?)?;
+        }
+    }
+    drop(proxy);
+    measure_memory(setup, plan.idle, outcome)
+}
+
+/// Measures what idle connections hold, each time of a new proxy: one that has worked before has memory left.
+fn measure_memory(setup: &Setup, idle: usize, outcome: &mut Outcome) -> Result<()> {
+    for way in Way::ALL {
+        let proxy = setup.start(Subject::Ours)?;
+        let of_proxy = proxy.processes.as_ref().context("the proxy has no processes")?;
+        let mut worker = Worker::start(setup, &proxy, way)?;
+        let mut hold = |count| -> Result<[f64; 2]> {
+            worker.ask(Order::Hold(count))?;
+            let memory = |processes| anyhow::Ok(stable_memory(processes)? as f64 / 1024.0);
+            Ok([memory(of_proxy)?, memory(&worker.processes)?])
+        };
+        let (least, most) = (hold(1)?, hold(idle)?);
+        let per_connection = |least: f64, most: f64| (most - least) / (idle - 1) as f64;
+        let ([of_proxy, of_exec], [most_of_proxy, most_of_exec]) = (least, most);
+        if way != Way::Own {
+            outcome.record(Row::ProxyMemory(idle), way, per_connection(of_proxy, most_of_proxy))?;
+        }
+        if way != Way::Socks {
+            outcome.record(Row::IdleMemory(idle), way, per_connection(of_exec, most_of_exec))?;
         }
     }
     Ok(())

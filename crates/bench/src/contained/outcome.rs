@@ -25,6 +25,8 @@ pub(super) enum Row {
     RoundTrip,
     /// The median of the time in ms to open a connection and get a message back, beside this many that carry bulk data both ways.
     OpenBeside(usize),
+    /// Resident memory of the proxy per idle connection, in KiB.
+    ProxyMemory(usize),
     /// Resident memory of `exec` per idle connection, in KiB.
     IdleMemory(usize),
     /// From the start of a program that does nothing to its end, in ms.
@@ -50,6 +52,9 @@ impl fmt::Display for Row {
                     "a new connection and a message there and back, beside {count} both ways, median, ms"
                 )
             }
+            Self::ProxyMemory(count) => {
+                write!(f, "memory of the proxy per idle connection, {count} held, KiB")
+            }
             Self::IdleMemory(count) => write!(f, "memory of exec per idle connection, {count} held, KiB"),
             Self::Start => f.write_str("start to end, ms; in the first column, of unshare"),
         }
@@ -63,7 +68,8 @@ pub(super) struct Outcome(BTreeMap<(Row, Way), Vec<f64>>);
 impl Outcome {
     /// Records a number. Memory is a difference, which noise can make negative.
     pub(super) fn record(&mut self, row: Row, way: Way, value: f64) -> Result<()> {
-        let is_possible = value.is_finite() && (value > 0.0 || matches!(row, Row::IdleMemory(_)));
+        let is_possible =
+            value.is_finite() && (value > 0.0 || matches!(row, Row::ProxyMemory(_) | Row::IdleMemory(_)));
         ensure!(is_possible, "{row}, {}: {value} is impossible", way.title());
         self.0.entry((row, way)).or_default().push(value);
         Ok(())
@@ -87,28 +93,35 @@ impl Outcome {
         Spread::of(self.0.get(&(row, way))?)
     }
 
-    /// What `exec` may cost.
+    /// What `exec` may cost, and whether it does.
     fn targets(&self) -> String {
-        let mut text = String::new();
-        for (row, _) in self.0.keys().filter(|(_, way)| *way == Way::Proxy) {
-            let limit = match row {
-                Row::Cpu(_, 1) => 0.7,
-                Row::IdleMemory(_) => 3.0,
-                Row::Start => 100.0,
-                _ => continue,
-            };
-            for way in [Way::Proxy, Way::Own] {
-                let measured = self.spread(*row, way).map(|spread| spread.median);
-                let limit = Limit::AtMost(limit);
-                let target = Target { name: String::new(), limit, measured };
-                let what = row.to_string();
-                let what = what.split("; ").next().unwrap_or_default();
-                let number = measured.map_or("–".into(), format_number);
-                text +=
-                    &format!("* {}: {what}, target {limit}: {number}, {}.\n", way.title(), target.verdict());
+        let rows = self.0.keys().filter(|(_, way)| *way == Way::Proxy).map(|(row, _)| *row);
+        rows.flat_map(|row| [Way::Proxy, Way::Own].map(|way| self.verdict(row, way))).collect()
+    }
+
+    /// The most that a row may show. With sessions of its own, `exec` also holds what the proxy holds otherwise.
+    fn limit(&self, row: Row, way: Way) -> Option<f64> {
+        match row {
+            Row::Cpu(_, 1) => Some(0.7),
+            Row::IdleMemory(count) => {
+                let of_proxy = self.spread(Row::ProxyMemory(count), Way::Socks);
+                let in_place_of_proxy =
+                    of_proxy.filter(|_| way == Way::Own).map_or(0.0, |spread| spread.median);
+                Some(3.0 + in_place_of_proxy)
             }
+            Row::Start => Some(100.0),
+            _ => None,
         }
-        text
+    }
+
+    fn verdict(&self, row: Row, way: Way) -> String {
+        let Some(limit) = self.limit(row, way).map(Limit::AtMost) else { return String::new() };
+        let measured = self.spread(row, way).map(|spread| spread.median);
+        let target = Target { name: String::new(), limit, measured };
+        let what = row.to_string();
+        let what = what.split("; ").next().unwrap_or_default();
+        let number = measured.map_or("–".into(), format_number);
+        format!("* {}: {what}, target {limit}: {number}, {}.\n", way.title(), target.verdict())
     }
 }
 
@@ -123,6 +136,9 @@ mod tests {
             outcome.record(Row::Cpu(Direction::Down, 1), Way::Proxy, value).unwrap();
         }
         outcome.record(Row::Start, Way::Socks, 3.0).unwrap();
+        outcome.record(Row::ProxyMemory(1000), Way::Socks, 3.5).unwrap();
+        outcome.record(Row::IdleMemory(1000), Way::Proxy, 3.1).unwrap();
+        outcome.record(Row::IdleMemory(1000), Way::Own, 6.4).unwrap();
         outcome.record(Row::Start, Way::Proxy, 110.0).unwrap();
         assert!(outcome.record(Row::Start, Way::Own, 0.0).is_err());
         let table = outcome.table();
@@ -132,6 +148,8 @@ mod tests {
             "* exec, through the proxy: CPU-s of exec per GiB, down, 1 connection, target at most 0.70: 0.60, met.\n",
             "* exec, through the proxy: start to end, ms, target at most 100: 110, missed by 10 %.\n",
             "* exec, own sessions: start to end, ms, target at most 100: –, not measured.\n",
+            "* exec, through the proxy: memory of exec per idle connection, 1000 held, KiB, target at most 3.00: 3.10, missed by 3 %.\n",
+            "* exec, own sessions: memory of exec per idle connection, 1000 held, KiB, target at most 6.50: 6.40, met.\n",
         ] {
             assert!(table.contains(line), "{line}\n{table}");
         }

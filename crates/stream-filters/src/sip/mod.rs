@@ -83,24 +83,33 @@ fn finish(mut written: Vec<u8>, fields: &[Field], body: &[u8], output: &mut Outp
     output.bytes.extend_from_slice(body);
 }
 
-/// Whether a body is a description of a call.
-fn is_description(fields: &[Field]) -> bool {
-    let of_content = |field: &&Field| {
-        field.name.eq_ignore_ascii_case(b"Content-Type") || field.name.eq_ignore_ascii_case(b"c")
-    };
-    let kind = fields.iter().find(of_content).map(|field| field.value.as_slice()).unwrap_or_default();
-    let kind = kind.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
-    kind.eq_ignore_ascii_case(b"application/sdp")
+/// What a body is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Body {
+    /// A description of a call.
+    Description,
+    /// Words of a person.
+    Text,
+    /// Something that no rule knows, or that can be read in two ways.
+    Unknown,
 }
 
-/// Whether a body is words of a person.
-fn is_text(fields: &[Field]) -> bool {
-    let starts =
-        |field: &Field| field.value.get(..5).is_some_and(|start| start.eq_ignore_ascii_case(b"text/"));
-    fields.iter().any(|field| {
-        (field.name.eq_ignore_ascii_case(b"Content-Type") || field.name.eq_ignore_ascii_case(b"c"))
-            && starts(field)
-    })
+impl Body {
+    fn of(fields: &[Field]) -> Self {
+        let is_type = |field: &&Field| {
+            field.name.eq_ignore_ascii_case(b"Content-Type") || field.name.eq_ignore_ascii_case(b"c")
+        };
+        let mut types = fields.iter().filter(is_type);
+        let (Some(Field { value, .. }), None) = (types.next(), types.next()) else { return Self::Unknown };
+        let kind = value.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
+        if kind.eq_ignore_ascii_case(b"application/sdp") {
+            Self::Description
+        } else if kind.get(..5).is_some_and(|start| start.eq_ignore_ascii_case(b"text/")) {
+            Self::Text
+        } else {
+            Self::Unknown
+        }
+    }
 }
 
 impl Sip {
@@ -133,10 +142,10 @@ impl Sip {
                 Err(subject) => output.removed(subject),
             }
         }
-        let body = match (is_description(fields), is_text(fields)) {
-            (true, _) => description::filtered(body, output),
-            (false, true) => body.to_vec(),
-            (false, false) => {
+        let body = match Body::of(fields) {
+            Body::Description => description::filtered(body, output),
+            Body::Text => body.to_vec(),
+            Body::Unknown => {
                 if !body.is_empty() {
                     output.removed(Subject::UnknownParameter);
                 }
@@ -222,7 +231,8 @@ impl Sip {
                 _ => put_field(&mut written, name, value),
             }
         }
-        let body = if is_description(fields) { description::filtered(body, output) } else { body.to_vec() };
+        let is_description = Body::of(fields) == Body::Description;
+        let body = if is_description { description::filtered(body, output) } else { body.to_vec() };
         finish(written, fields, &body, output);
     }
 }

@@ -65,6 +65,8 @@ fn words_of_a_person_pass_and_other_bodies_do_not() {
     let text = message("text/plain", "hello");
     assert_eq!(sent(Protocol::Sip, &text), text);
     assert_eq!(sent(Protocol::Sip, &message("application/x", "telltale")), message("application/x", ""));
+    let two_types = "MESSAGE sip:b@call.i2p SIP/2.0\r\nContent-Type: text/plain\r\nc: application/sdp\r\nl: 12\r\n\r\ni=telltale\r\n";
+    assert!(!holds(sent(Protocol::Sip, two_types).as_bytes(), "telltale"));
     let short = "MESSAGE sip:b@call.i2p SIP/2.0\r\nc: application/SDP;a=b\r\nl: 12\r\n\r\ni=telltale\r\n";
     assert!(!holds(sent(Protocol::Sip, short).as_bytes(), "telltale"));
 }
