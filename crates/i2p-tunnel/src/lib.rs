@@ -53,8 +53,8 @@ pub use names::{
     target_to_dial,
 };
 pub use outproxy::{
-    DuplicateOutproxy, Outproxies, OutproxyAt, OutproxyCredentials, OutproxyDefinition, OutproxyFault,
-    OutproxyProtocol, OutproxyStatus, Routing, UnknownOutproxy, UnknownOutproxyProtocol,
+    DuplicateOutproxy, Outproxies, OutproxyAt, OutproxyCredentials, OutproxyDatagrams, OutproxyDefinition,
+    OutproxyFault, OutproxyProtocol, OutproxyStatus, Routing, UnknownOutproxy, UnknownOutproxyProtocol,
 };
 pub use route::{
     AnyHostPattern, Comparison, HostPattern, HostPatternError, HostPatternKind, LOCAL_DOMAINS,

@@ -58,7 +58,7 @@ impl I2pd {
         let unusable = |error: &dyn std::fmt::Display| {
             CommandError::run_time(format_args!(
                 "the directory of i2pd, {path}, cannot be used: {error}. i2pd is not started. Choose another directory with \
-                 --state-dir DIR"
+                 --state-dir DIR, or start the proxy first (i2p-socks run): programs and commands then share its router"
             ))
         };
         let directory = private_directory::open(&settings.directory).map_err(|error| unusable(&error))?;
@@ -141,5 +141,20 @@ fn lock(directory: &Path) -> Result<File, String> {
             Err("another i2p-socks with the same state directory has started i2pd there".to_owned())
         }
         Err(TryLockError::Error(error)) => Err(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_is_for_one_process_at_a_time() {
+        let directory = tempfile::tempdir().unwrap();
+        let first = lock(directory.path()).unwrap();
+        let second = lock(directory.path()).unwrap_err();
+        assert!(second.starts_with("another i2p-socks with the same state directory"), "{second}");
+        drop(first);
+        assert!(lock(directory.path()).is_ok());
     }
 }

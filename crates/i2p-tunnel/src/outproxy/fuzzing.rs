@@ -65,10 +65,10 @@ impl AsyncRead for Pieces<'_> {
 /// # Panics
 /// If the property does not hold.
 pub fn datagram(input: &[u8]) {
-    let Some((sender, data)) = relay::decode_datagram(input) else { return };
+    let Some((sender, port, data)) = relay::decode_datagram(input) else { return };
     assert!(input.ends_with(data), "the data is not the end of the datagram");
     let host = OutsideHost::of(&sender);
     assert!(host.is_some(), "a sender in I2P");
-    let Some(back) = host.and_then(|host| relay::encode_datagram(host, 53, data)) else { return };
-    assert_eq!(relay::decode_datagram(&back), Some((sender, data)), "the answer has another address");
+    let Some(back) = host.and_then(|host| relay::encode_datagram(host, port, data)) else { return };
+    assert_eq!(relay::decode_datagram(&back), Some((sender, port, data)), "the answer has another address");
 }

@@ -1,10 +1,12 @@
 //! Outproxies, the ways out of I2P: routing to them ([`Routing`]), their definitions, their health, and their protocols.
 //!
-//! Imports `client`, `dial`, `failure`, `log_throttle`, `route` and `stream`. Nothing here knows which protocol a client speaks or how
+//! Imports `account`, `client`, `dial`, `failure`, `log_throttle`, `route` and `stream`. Nothing here knows which protocol a client speaks or how
 //! I2P is reached.
 
 mod connect;
+mod datagrams;
 mod definition;
+mod exits;
 mod fault;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
@@ -18,15 +20,16 @@ mod socks5;
 mod tokens;
 mod tracked_socket;
 
-pub(crate) use self::{
-    connect::Outproxy,
-    relay::{OutproxyRelay, decode_datagram, encode_datagram},
-};
 pub use self::{
+    datagrams::OutproxyDatagrams,
     definition::{OutproxyAt, OutproxyCredentials, OutproxyDefinition},
     fault::OutproxyFault,
     health::OutproxyStatus,
     protocol::{OutproxyProtocol, UnknownOutproxyProtocol},
     routing::{Routing, UnknownOutproxy},
     set::{DuplicateOutproxy, Outproxies},
+};
+pub(crate) use self::{
+    exits::{ExitUser, Exits, MAX_EXITS},
+    relay::decode_datagram,
 };

@@ -160,9 +160,9 @@ pub(crate) fn encode_datagram(host: OutsideHost<'_>, port: u16, data: &[u8]) -> 
     Some([bytes.get(..length)?, data].concat())
 }
 
-/// Decodes a datagram of a relay into its sender and data. Returns `None` for what must not reach a client: malformed datagrams,
+/// Decodes a datagram of a relay into its sender, the sender's port, and data. Returns `None` for what must not reach a client: malformed datagrams,
 /// fragments, and senders in I2P.
-pub(crate) fn decode_datagram(datagram: &[u8]) -> Option<(Target, &[u8])> {
+pub(crate) fn decode_datagram(datagram: &[u8]) -> Option<(Target, u16, &[u8])> {
     let (header, data) = udp::Header::split(datagram).ok()?;
     if header.fragment != udp::Fragment::STANDALONE {
         return None;
@@ -171,7 +171,7 @@ pub(crate) fn decode_datagram(datagram: &[u8]) -> Option<(Target, &[u8])> {
         Address::Ip(address) => Target::from_ip(address),
         Address::Domain(name) => Target::parse(name).ok()?,
     };
-    OutsideHost::of(&sender).is_some().then_some((sender, data))
+    OutsideHost::of(&sender).is_some().then_some((sender, header.port, data))
 }
 
 #[cfg(test)]
@@ -211,7 +211,7 @@ mod tests {
         let from = |name: &[u8]| {
             let length = u8::try_from(name.len()).unwrap();
             decode_datagram(&[&[0, 0, 0, 3, length][..], name, &[0, 53], b"data"].concat())
-                .map(|(_, data)| data.to_vec())
+                .map(|(_, _, data)| data.to_vec())
         };
         for name in [
             &b"echo.i2p"[..],
@@ -238,7 +238,7 @@ mod tests {
             assert!(decode_datagram(garbage).is_none(), "{garbage:?}");
         }
         let address = [0, 0, 0, 1, 198, 51, 100, 7, 0, 53];
-        assert!(decode_datagram(&address).is_some_and(|(_, data)| data.is_empty()));
+        assert!(decode_datagram(&address).is_some_and(|(_, port, data)| port == 53 && data.is_empty()));
     }
 
     #[test]

@@ -7,7 +7,9 @@ use std::{
 
 use i2p_contain::network::OutsideStream;
 use i2p_name::{B32, NamedTarget, Target};
-use i2p_tunnel::{DatagramSender, Datagrams, Dial, Failure, Limits, OpenStream, SharedStage, Socket};
+use i2p_tunnel::{
+    DatagramSender, Datagrams, Dial, Failure, Limits, OpenStream, OutproxyDatagrams, SharedStage, Socket,
+};
 use tokio::net::TcpStream;
 
 use super::way::{Association, Received, Way};
@@ -33,14 +35,13 @@ impl Way for OwnSessions {
         self.carries_datagrams()
     }
 
-    /// Outproxies are not asked to carry datagrams of sessions of this process.
     fn may_carry_to(&self, target: &Target) -> bool {
-        matches!(target, Target::I2p(_))
+        matches!(target, Target::I2p(_)) || self.may_lead_out(target)
     }
 
     async fn associate(&self) -> Result<OwnAssociation, Failure> {
         let channel = self.associate().await?;
-        Ok(OwnAssociation { channel, peers: Mutex::default() })
+        Ok(OwnAssociation { channel, outside: self.outproxy_datagrams()?, peers: Mutex::default() })
     }
 }
 
@@ -66,6 +67,7 @@ impl OutsideStream for OwnStream {
 /// The channel for datagrams of one socket of the program.
 pub(in crate::commands) struct OwnAssociation {
     channel: <Dialler as Dial>::Datagrams,
+    outside: OutproxyDatagrams,
     peers: Mutex<Peers>,
 }
 
@@ -116,6 +118,9 @@ impl OwnAssociation {
 
 impl Association for OwnAssociation {
     async fn send(&self, target: &Target, port: u16, payload: &[u8]) -> Result<(), Failure> {
+        if !matches!(target, Target::I2p(_)) {
+            return self.outside.send((target, port), payload);
+        }
         let peer = self.peer(target).await?;
         self.channel.send(&peer, port, payload).await
     }
@@ -123,7 +128,12 @@ impl Association for OwnAssociation {
     async fn receive(&self) -> Result<Received, Failure> {
         let mut buffer = vec![0; <<Dialler as Dial>::Datagrams as Datagrams>::BUFFER_LENGTH];
         loop {
-            let received = self.channel.receive(&mut buffer).await?;
+            let received = tokio::select! {
+                (sender, port, payload) = self.outside.receive() => {
+                    return Ok(Received { sender, port: Some(port), payload });
+                }
+                received = self.channel.receive(&mut buffer) => received?,
+            };
             if let Some(sender) = self.name_of(received.sender) {
                 let (port, payload) = (received.port, received.payload.to_vec());
                 return Ok(Received { sender, port, payload });

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use i2p_name::{NamedTarget, Target};
 use i2p_tunnel::{
     Account, Client, ClientAddress, ClientCredentials, ClientProtocol, Dial, Failure, Filtering,
-    IsolationKey, Limits, Listening, OpenStream, Routing, SessionPolicy, SharedStage,
+    IsolationKey, Limits, Listening, OpenStream, OutproxyDatagrams, Routing, SessionPolicy, SharedStage,
 };
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
@@ -131,6 +131,16 @@ impl OwnSessions {
     /// Whether the tunnel carries datagrams.
     pub(in crate::commands) fn carries_datagrams(&self) -> bool {
         self.carries_datagrams
+    }
+
+    /// Whether a route may lead to a host outside I2P.
+    pub(in crate::commands) fn may_lead_out(&self, target: &Target) -> bool {
+        self.routing.check_outside(target).is_ok()
+    }
+
+    /// The relays of outproxies for the datagrams of one socket.
+    pub(in crate::commands) fn outproxy_datagrams(&self) -> Result<OutproxyDatagrams, Failure> {
+        Ok(OutproxyDatagrams::new(self.routing.clone(), self.key()?))
     }
 
     /// What filters a stream to this host.

@@ -11,10 +11,11 @@ use std::{
 use i2p_name::Target;
 use tokio::net::UdpSocket;
 
+use super::source::ReturnAddress;
 use crate::{
     account::{DatagramCounts, DropReason},
     names::{AddressOwner, AddressPool},
-    outproxy::decode_datagram,
+    outproxy::{ExitUser, decode_datagram},
 };
 
 /// The longest UDP datagram in bytes.
@@ -74,8 +75,8 @@ impl ClientSide {
     /// Forwards a datagram of an outproxy's relay with its header, which has the same form for clients.
     pub(super) fn forward_relayed(&self, client: SocketAddr, datagram: &[u8]) {
         self.note_activity();
-        match decode_datagram(datagram).filter(|(sender, _)| !self.stands_for_i2p(sender)) {
-            Some((_, data)) => self.send(client, datagram, data.len()),
+        match decode_datagram(datagram).filter(|(sender, ..)| !self.stands_for_i2p(sender)) {
+            Some((.., data)) => self.send(client, datagram, data.len()),
             None => self.count_drop(DropReason::OutproxyReply),
         }
     }
@@ -84,5 +85,28 @@ impl ClientSide {
     fn stands_for_i2p(&self, sender: &Target) -> bool {
         let Target::Ip(address) = sender else { return false };
         self.addresses.is_virtual(*address) || self.addresses.target_of(&self.owner, *address).is_some()
+    }
+}
+
+/// A client of relays of outproxies, which gets their datagrams as they are.
+#[derive(Clone)]
+pub(super) struct RelayClient {
+    pub(super) side: ClientSide,
+    pub(super) address: ReturnAddress,
+}
+
+impl ExitUser for RelayClient {
+    fn sent(&self, payload: usize) {
+        self.side.count_to_peer(payload);
+    }
+
+    fn dropped(&self, why: DropReason) {
+        self.side.count_drop(why);
+    }
+
+    fn received(&self, datagram: &[u8]) {
+        if let Some(client) = self.address.get() {
+            self.side.forward_relayed(client, datagram);
+        }
     }
 }

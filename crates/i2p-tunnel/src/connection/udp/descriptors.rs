@@ -1,4 +1,5 @@
-use super::{exits::MAX_EXITS, queue::MAX_LOOKUPS};
+use super::queue::MAX_LOOKUPS;
+use crate::outproxy::MAX_EXITS;
 
 /// Per session for datagrams: its UDP socket, its connection to the router, and the connection of the session for streams.
 const OF_SESSION: usize = 3;

@@ -3,7 +3,6 @@
 mod association;
 mod client_side;
 mod descriptors;
-mod exits;
 mod incoming;
 mod outgoing;
 mod peers;

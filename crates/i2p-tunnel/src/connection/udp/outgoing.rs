@@ -10,8 +10,7 @@ use tokio::{
 };
 
 use super::{
-    client_side::{ClientSide, RSV_AND_FRAG},
-    exits::Exits,
+    client_side::{ClientSide, RSV_AND_FRAG, RelayClient},
     peers::Peers,
     queue::Queue,
     source::ClientSource,
@@ -23,6 +22,7 @@ use crate::{
     dial::{Datagrams, Dial},
     failure::Failure,
     names::{self, AddressLease},
+    outproxy::Exits,
 };
 
 /// The longest datagram that is reassembled from fragments.
@@ -41,7 +41,7 @@ pub(super) struct Outgoing<'a, D: Dial> {
     service: &'a Service<D>,
     source: ClientSource,
     /// Relays of outproxies, if there are routes.
-    exits: Option<Exits>,
+    exits: Option<Exits<RelayClient>>,
     peers: Peers<<D::Datagrams as Datagrams>::Peer>,
     queue: Queue,
     lookups: JoinSet<LookupResult>,
@@ -65,7 +65,8 @@ impl<'a, D: Dial> Outgoing<'a, D> {
         service: &'a Service<D>,
     ) -> Self {
         let exits = service.routing.has_routes().then(|| {
-            Exits::new(service.routing.clone(), key.clone(), (side.clone(), source.address().clone()))
+            let user = RelayClient { side: side.clone(), address: source.address().clone() };
+            Exits::new(service.routing.clone(), key.clone(), user)
         });
         let reassembly = service
             .datagrams

@@ -17,17 +17,16 @@ use tokio::{
 };
 
 use super::{
-    client_side::{ClientSide, MAX_DATAGRAM},
-    source::ReturnAddress,
+    connect::Outproxy,
+    relay::{OutproxyRelay, encode_datagram},
+    routing::Routing,
 };
-use crate::{
-    account::DropReason,
-    client::IsolationKey,
-    outproxy::{Outproxy, OutproxyRelay, Routing, encode_datagram},
-};
+use crate::{account::DropReason, client::IsolationKey};
 
+/// The longest UDP datagram in bytes.
+const MAX_DATAGRAM: usize = 65_535;
 /// Most outproxies whose relays one client uses at the same time.
-pub(super) const MAX_EXITS: usize = 8;
+pub(crate) const MAX_EXITS: usize = 8;
 /// Most datagrams that wait for one relay.
 const MAX_QUEUED_DATAGRAMS: usize = 64;
 /// Most bytes of one client's datagrams that wait for relays.
@@ -37,13 +36,24 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// ... and for twice as long after each further failure, up to this, until a datagram is received from it.
 const MAX_PAUSE: Duration = Duration::from_secs(5 * 60);
 
+/// What a client does with what moves over its relays.
+pub(crate) trait ExitUser: Clone + Send + Sync + 'static {
+    /// A datagram with this many bytes of data has gone to a relay.
+    fn sent(&self, payload: usize);
+
+    /// A datagram was dropped.
+    fn dropped(&self, why: DropReason);
+
+    /// A datagram has come from a relay, with its header (RFC 1928 section 7).
+    fn received(&self, datagram: &[u8]);
+}
+
 /// The relays of one client. Dropping this closes them.
-pub(super) struct Exits {
+pub(crate) struct Exits<U> {
     routing: Routing,
     /// Isolates the client from others.
     key: IsolationKey,
-    side: ClientSide,
-    client: ReturnAddress,
+    user: U,
     exits: Vec<Exit>,
     tasks: JoinSet<()>,
     room: Arc<Semaphore>,
@@ -83,18 +93,14 @@ impl ExitState {
     }
 }
 
-impl Exits {
-    pub(super) fn new(
-        routing: Routing,
-        key: IsolationKey,
-        (side, client): (ClientSide, ReturnAddress),
-    ) -> Self {
+impl<U: ExitUser> Exits<U> {
+    pub(crate) fn new(routing: Routing, key: IsolationKey, user: U) -> Self {
         let room = Arc::new(Semaphore::new(MAX_QUEUED_BYTES));
-        Self { routing, key, side, client, exits: Vec::new(), tasks: JoinSet::new(), room }
+        Self { routing, key, user, exits: Vec::new(), tasks: JoinSet::new(), room }
     }
 
     /// Sends a datagram to a host outside I2P. Returns why it was dropped, if it was.
-    pub(super) fn send(&mut self, (target, port): (&Target, u16), data: &[u8]) -> Result<(), DropReason> {
+    pub(crate) fn send(&mut self, (target, port): (&Target, u16), data: &[u8]) -> Result<(), DropReason> {
         let found = self.routing.datagram_outproxies(&self.key, (target, port));
         let (outproxies, host) = found.ok_or(DropReason::NotAllowed)?;
         let datagram = encode_datagram(host, port, data).ok_or(DropReason::NotAllowed)?;
@@ -144,8 +150,7 @@ impl Exits {
             outproxy: Arc::clone(&outproxy),
             key: self.key.clone(),
             state: Arc::clone(&state),
-            side: self.side.clone(),
-            client: self.client.clone(),
+            user: self.user.clone(),
         };
         self.tasks.spawn(by.run(waiting));
         self.exits.push(Exit { outproxy, state, waiting: sender });
@@ -154,15 +159,14 @@ impl Exits {
 }
 
 /// The task for the relay of one outproxy.
-struct ExitTask {
+struct ExitTask<U> {
     outproxy: Arc<Outproxy>,
     key: IsolationKey,
     state: Arc<ExitState>,
-    side: ClientSide,
-    client: ReturnAddress,
+    user: U,
 }
 
-impl ExitTask {
+impl<U: ExitUser> ExitTask<U> {
     /// Opens a relay when there is a datagram to send. After a failure it pauses first.
     async fn run(self, mut waiting: mpsc::Receiver<QueuedDatagram>) {
         let mut pause = FIRST_PAUSE;
@@ -174,13 +178,13 @@ impl ExitTask {
                         pause = FIRST_PAUSE;
                     }
                 }
-                Err(_) => self.side.count_drop(DropReason::OutproxyFailed),
+                Err(_) => self.user.dropped(DropReason::OutproxyFailed),
             }
             self.state.set(ExitState::PAUSED);
             let until = Instant::now() + pause;
             // Datagrams that arrive during the pause would be outdated after it.
             while let Ok(Some(_)) = timeout_at(until, waiting.recv()).await {
-                self.side.count_drop(DropReason::OutproxyFailed);
+                self.user.dropped(DropReason::OutproxyFailed);
             }
             pause = (pause * 2).min(MAX_PAUSE);
             self.state.set(ExitState::CLOSED);
@@ -200,9 +204,9 @@ impl ExitTask {
         loop {
             if let Some(QueuedDatagram { datagram, payload, .. }) = next.take() {
                 match relay.send(&datagram).await {
-                    Ok(()) => self.side.count_to_peer(payload),
+                    Ok(()) => self.user.sent(payload),
                     Err(error) => {
-                        self.side.count_drop(DropReason::NotTaken);
+                        self.user.dropped(DropReason::NotTaken);
                         if error.kind() == io::ErrorKind::ConnectionRefused {
                             return came_back;
                         }
@@ -214,9 +218,7 @@ impl ExitTask {
                 received = relay.receive(&mut buffer) => match received {
                     Ok(length) => {
                         came_back = true;
-                        if let Some(client) = self.client.get() {
-                            self.side.forward_relayed(client, buffer.get(..length).unwrap_or_default());
-                        }
+                        self.user.received(buffer.get(..length).unwrap_or_default());
                     }
                     // The relay's port is closed.
                     Err(_) => return came_back,
