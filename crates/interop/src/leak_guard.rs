@@ -5,12 +5,13 @@ use lab::{curl::Curl, proxy::ADMIN_URL, requests::fetch};
 
 use crate::checklist::Checklist;
 
-/// At most one warning in so many connections.
-const CONNECTIONS_PER_WARNING: u64 = 50;
-
-/// Checks that warnings are rare, and prints their kinds: these programs send what they send to everyone.
+/// Checks that it has seen no address of this machine, and prints all warnings. Programs of mail and chat may have sent its name.
+///
+/// Later checks fetch pages of a host outside I2P, which is this machine as well: they do send its address.
 pub(crate) async fn check(checklist: &mut Checklist, curl: &Curl) {
-    checklist.check_with_result("the leak guard warns seldom", warnings(curl)).await;
+    checklist
+        .check_with_result("the leak guard has seen no address in what programs send", warnings(curl))
+        .await;
 }
 
 async fn warnings(curl: &Curl) -> Result<String> {
@@ -18,10 +19,10 @@ async fn warnings(curl: &Curl) -> Result<String> {
     let page = String::from_utf8(page).context("the metrics are not text")?;
     let connections: u64 = values(&page, "i2p_socks_connections_total").map(|(_, value)| value).sum();
     let warnings: Vec<_> = values(&page, "i2p_socks_leaks_total").filter(|(_, value)| *value > 0).collect();
+    let of_addresses = warnings.iter().any(|(labels, _)| labels.contains("address"));
+    ensure!(!of_addresses && connections > 0, "{warnings:?} in {connections} connections");
     let count: u64 = warnings.iter().map(|(_, value)| value).sum();
-    let result = format!(": {count} warnings in {connections} connections {warnings:?}");
-    ensure!(count * CONNECTIONS_PER_WARNING <= connections, "{result}");
-    Ok(result)
+    Ok(format!(": {count} warnings in {connections} connections {warnings:?}"))
 }
 
 /// The labels and values of a metric.

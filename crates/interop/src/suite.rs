@@ -71,12 +71,12 @@ pub(crate) async fn run(workspace: &Workspace, lab: &Path) -> Result<()> {
     header_fields::check(&mut checklist, lab, &far_end, &site).await;
     programs_page::check(&mut checklist, &surroundings, false).await;
     contained.check(&mut checklist).await;
+    leak_guard::check(&mut checklist, &curl).await;
     metrics_page::check(&mut checklist, workspace, lab, &curl, &site).await;
     checks::run(&mut checklist, &curl, &mut network, &site, &mut exit_programs, &proxy).await;
     // Held until the end: it keeps its routers running, through which the restarted one builds tunnels.
     let peers = peers.await.context("the checks of the peers did not finish")?;
     checklist.add(&peers.checklist);
-    leak_guard::check(&mut checklist, &curl).await;
     // The last one, since it kills a router, and with it the tunnels of others.
     checks::check_router_loss(&mut checklist, &curl, &mut network, &site, &mut proxy).await;
     conclude(&checklist, &proxy)

@@ -76,11 +76,25 @@ impl Messages {
     }
 }
 
+/// Whether a line begins a request (RFC 3261 section 7.1): a method, a URI, and the version.
+fn is_request(start: &[u8]) -> bool {
+    let mut words = start.split(|&byte| byte == b' ');
+    let [Some(method), Some(_), Some(b"SIP/2.0"), None] = [(); 4].map(|()| words.next()) else {
+        return false;
+    };
+    is_token(method)
+}
+
+/// Whether this is a token (RFC 3261 section 25.1).
+fn is_token(word: &[u8]) -> bool {
+    let is_of_tokens = |byte: &u8| byte.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(byte);
+    !word.is_empty() && word.iter().all(is_of_tokens)
+}
+
 fn parse(head: &[u8]) -> Result<(Vec<u8>, Vec<Field>), Cut> {
     let mut lines = head.split(|&byte| byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
     let start = lines.next().unwrap_or_default().to_vec();
-    let is_request = start.ends_with(b" SIP/2.0") && !start.starts_with(b" ");
-    if has_control(&start) || !(is_request || start.starts_with(b"SIP/2.0 ")) {
+    if has_control(&start) || !(is_request(&start) || start.starts_with(b"SIP/2.0 ")) {
         return Err(Cut::NotSip);
     }
     let mut fields: Vec<Field> = Vec::new();
@@ -97,8 +111,7 @@ fn parse(head: &[u8]) -> Result<(Vec<u8>, Vec<Field>), Cut> {
         let colon = line.iter().position(|&byte| byte == b':').ok_or(Cut::NotSip)?;
         let (name, value) = line.split_at(colon);
         let name = name.trim_ascii_end();
-        let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(byte);
-        if name.is_empty() || !name.iter().all(is_name) {
+        if !is_token(name) {
             return Err(Cut::NotSip);
         }
         let value = value.get(1..).unwrap_or_default().trim_ascii();

@@ -76,6 +76,8 @@ fn what_is_no_sip_ends_the_stream() {
     let start = "OPTIONS sip:a SIP/2.0\r\n";
     for (text, cut) in [
         ("GET / HTTP/1.1\r\n\r\n".to_owned(), Cut::NotSip),
+        ("User-Agent: sip:telltale SIP/2.0\r\n\r\n".to_owned(), Cut::NotSip),
+        ("OPTIONS sip:a telltale SIP/2.0\r\n\r\n".to_owned(), Cut::NotSip),
         (format!("{start} folded\r\n\r\n"), Cut::NotSip),
         (format!("{start}no field\r\n\r\n"), Cut::NotSip),
         (format!("{start}a b: c\r\n\r\n"), Cut::NotSip),

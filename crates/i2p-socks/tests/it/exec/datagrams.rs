@@ -94,10 +94,10 @@ for family, host in ((socket.AF_INET, '198.51.100.7'), (socket.AF_INET6, '2001:d
 
 #[tokio::test(flavor = "multi_thread")]
 async fn datagrams_to_hosts_of_a_route_go_to_its_outproxy() {
-    go_to_the_outproxy(&Lab::new(Dialect::I2pd245).await).await;
+    go_to_the_outproxy(&Lab::new(Dialect::I2pd245).await);
 }
 
-pub(super) async fn go_to_the_outproxy(lab: &Lab) {
+pub(super) fn go_to_the_outproxy(lab: &Lab) {
     let script = "
 import socket
 udp = socket.socket(type=socket.SOCK_DGRAM)

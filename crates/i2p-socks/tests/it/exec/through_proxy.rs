@@ -187,5 +187,5 @@ async fn a_proxy_that_cannot_serve_the_run_is_not_gone_around() {
 async fn datagrams_to_hosts_of_a_route_go_to_its_outproxy() {
     let lab = Lab::new(Dialect::I2pd245).await;
     let _proxy = lab.proxy(&datagrams::with_outproxy());
-    datagrams::go_to_the_outproxy(&lab).await;
+    datagrams::go_to_the_outproxy(&lab);
 }
