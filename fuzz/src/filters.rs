@@ -207,7 +207,8 @@ pub fn filter_http(input: &[u8]) {
     let said = said.into_iter().step_by(2).collect::<Vec<_>>().concat().to_ascii_lowercase();
     let holds = |word: &[u8]| said.windows(word.len()).any(|part| part == word);
     if end != Ok(Next::Release) && !holds(b"content-length") && !holds(b"transfer-encoding") {
-        for line in to_server.split(|&byte| byte == b'\n') {
+        let is_start = |line: &&[u8]| line.ends_with(b" HTTP/1.1\r") || line.ends_with(b" HTTP/1.0\r");
+        for line in to_server.split(|&byte| byte == b'\n').filter(|line| !is_start(line)) {
             let is_other = line.starts_with(b"User-Agent:") && line != b"User-Agent: MYOB/6.66 (AN/ON)\r";
             let is_left = [&b"From:"[..], b"Via:", b"Sec-Fetch-", b"Te:", b" "]
                 .iter()

@@ -25,7 +25,7 @@ struct Row {
     tells: &'static [&'static str],
 }
 
-const ROWS: [Row; 12] = [
+const ROWS: [Row; 13] = [
     Row {
         name: "msmtp",
         program: "msmtp",
@@ -74,13 +74,25 @@ const ROWS: [Row; 12] = [
         tells: &["telltale", "tattler", "+0545"],
     },
     Row {
-        name: "mutt, which reads",
+        name: "mutt, by IMAP",
         program: "mutt",
         line: "mkdir Mail; script -qfec \"mutt -F muttrc -f imap://anon:pw@imap.i2p/INBOX -e 'push <pipe-entry>cat\\ >\\ read<enter><quit>'\" /dev/null; \
                cat read",
         files: &[(
             "muttrc",
             "set ssl_starttls = no\nset ssl_force_tls = no\nset wait_key = no\nset quit = yes\nset delete = no\nset imap_authenticators = login\n",
+        )],
+        works: "stored",
+        tells: &[],
+    },
+    Row {
+        name: "mutt, by POP3",
+        program: "mutt",
+        line: "mkdir Mail; script -qfec \"mutt -F muttrc -f pop://anon:pw@pop.i2p/ -e 'push <pipe-entry>cat\\ >\\ read<enter><quit>'\" /dev/null; \
+               cat read",
+        files: &[(
+            "muttrc",
+            "set ssl_starttls = no\nset ssl_force_tls = no\nset wait_key = no\nset quit = yes\nset delete = no\nset pop_authenticators = user\nset pop_delete = no\n",
         )],
         works: "stored",
         tells: &[],

@@ -113,6 +113,11 @@ impl Recorders {
         }
     }
 
+    /// Forgets what has arrived until now.
+    pub(crate) fn forget(&self) {
+        self.records().clear();
+    }
+
     /// Takes what has arrived at these services on connections on which clients have sent this text. Waits until they are over.
     pub(crate) async fn take(&self, ports: &[u16], text: &str) -> Result<String> {
         let matches = |record: &Record| ports.contains(&record.port) && record.text().contains(text);
