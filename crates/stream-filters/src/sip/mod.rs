@@ -68,7 +68,7 @@ fn is_response(start: &[u8]) -> bool {
 }
 
 fn put_field(written: &mut Vec<u8>, name: &[u8], value: &[u8]) {
-    for part in [name, b": ", value, b"\r\n"] {
+    for part in [name, b": ", value.trim_ascii(), b"\r\n"] {
         written.extend_from_slice(part);
     }
 }
@@ -202,6 +202,8 @@ impl Sip {
         let own = split_once(value, b'@').filter(|(_, host)| tells(host_of(host)));
         match own.filter(|_| self.of_server.find(value).is_none()) {
             Some((short, _)) => {
+                // The other side does not send spaces at the end back.
+                let short = short.trim_ascii_end();
                 self.calls.keep(short, value);
                 (short.to_vec(), true)
             }
