@@ -198,7 +198,8 @@ impl Session {
         output: &mut Output,
     ) -> Result<(), Subject> {
         let [data] = message.parameters.exactly().ok_or(Subject::Malformed)?;
-        if !sasl::is_data(data) {
+        // "Nothing" is written as "+".
+        if data.is_empty() || !sasl::is_data(data) {
             return Err(Subject::Malformed);
         }
         let is_stop = data == b"*";
