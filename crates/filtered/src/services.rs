@@ -1,22 +1,11 @@
 //! The services in I2P: each is a destination that leads, by way of a recorder, to a server of this machine.
 
-use std::{path::Path, time::Duration};
+use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
-use i2p_name::I2pName;
-use i2p_sam::{Session, SessionOptions};
-use lab::{
-    formation,
-    router::{
-        Router, Settings,
-        pair::{self, Service},
-    },
-    sessions::{LEASE_SET_PATIENCE, open_session},
-    wait::{Attempt, until_with},
-};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    time::sleep,
+use anyhow::Result;
+use lab::router::{
+    Router,
+    pair::{self, Service},
 };
 
 /// How far the port of each server is from that of its recorder.
@@ -49,33 +38,11 @@ pub(crate) const SERVICES: [Known; 7] = [
 
 /// Forms a network of i2pd routers in which all services are reached. The first router is that of the proxy.
 pub(crate) async fn publish(lab: &Path) -> Result<Vec<Router>> {
-    formation::form("the network", lab, async |directory| {
-        let ports = SERVICES.each_ref().map(|service| [service.port]);
-        let services: Vec<_> = SERVICES
-            .iter()
-            .zip(&ports)
-            .map(|(service, ports)| Service { host: service.host, ports })
-            .collect();
-        let routers = pair::start(directory, &Settings::default(), &services).await?;
-        let router = routers.first().context("no routers")?;
-        let options = SessionOptions::default().length(0).quantity(1);
-        let client = open_session(router.bridge(), "a client's tunnels", &options).await?;
-        for service in &SERVICES {
-            let what = format!("{} is reached", service.host);
-            until_with(&what, LEASE_SET_PATIENCE, async || Ok(Attempt::of(reach(&client, service).await)))
-                .await?;
-        }
-        Ok(routers)
-    })
-    .await
-}
-
-/// Only an answer shows that a stream works: i2pd reports it as connected before it is.
-async fn reach(client: &Session, Known { host, port, hello }: &Known) -> Result<()> {
-    let mut stream = client.connect(&I2pName::parse(host)?, *port).await?;
-    stream.write_all(hello.as_bytes()).await?;
-    ensure!(stream.read(&mut [0; 64]).await? > 0, "the server says nothing");
-    // The server may still write. What arrives at an end that is gone is answered with a reset.
-    sleep(Duration::from_millis(200)).await;
-    Ok(())
+    let ports = SERVICES.each_ref().map(|service| [service.port]);
+    let services: Vec<_> = SERVICES
+        .iter()
+        .zip(&ports)
+        .map(|(service, ports)| (Service { host: service.host, ports }, service.hello))
+        .collect();
+    pair::form(lab, &services).await
 }

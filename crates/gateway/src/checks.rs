@@ -39,6 +39,8 @@ const TPROXY_RULES: &str = "table inet by_hand {\n\
 const NOT_RESOLVED: &[i32] = &[6];
 const RESET: &[i32] = &[7, 56];
 
+/// How long a real router may take to build tunnels for a host.
+const TUNNELS_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long a packet of a host may take to the gateway.
 const ARRIVAL_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -108,7 +110,7 @@ pub(crate) async fn run(program: &Path, lab: &Path) -> Result<()> {
     let before = uplink.left()?;
     let bridge = proxy::router().await;
     proxy::serve_site().await?;
-    let mut proxy = proxy::start(program, lab, &bridge, &file, LISTENERS).await?;
+    let mut proxy = proxy::start(program, lab, &bridge.address(), &file, LISTENERS).await?;
 
     let hosts = [&anna, &bert, &namespace, &tproxied];
     let mut identities = Vec::new();
@@ -131,7 +133,29 @@ pub(crate) async fn run(program: &Path, lab: &Path) -> Result<()> {
     ensure!(curl(&anna, &format!("http://{SITE}/"))?.0 != Some(0), "a page without a proxy");
     tokio::task::block_in_place(|| check_that_nothing_leaves(&hosts, &uplink, before))?;
     println!("ok   nothing left after the proxy was killed");
+
+    let routers = proxy::real_routers(lab).await?;
+    let bridge = routers.first().context("no routers")?.bridge().address().to_string();
+    let _proxy = proxy::start(program, lab, &bridge, &file, LISTENERS).await?;
+    tokio::task::block_in_place(|| -> Result<()> {
+        let identities = [page_of_real_routers(&anna)?, page_of_real_routers(&namespace)?];
+        ensure!(identities[0] != identities[1], "hosts share an I2P identity: {identities:?}");
+        check_that_nothing_leaves(&hosts, &uplink, before)
+    })?;
+    println!("ok   hosts fetch the page over i2pd routers, and nothing leaves");
     Ok(())
+}
+
+/// Fetches the page over tunnels that are built meanwhile. Returns which identity the site sees.
+fn page_of_real_routers(host: &Host) -> Result<String> {
+    let start = std::time::Instant::now();
+    loop {
+        let (code, page) = curl(host, &format!("http://{SITE}/"))?;
+        if code == Some(0) && page.starts_with("identity ") {
+            return Ok(page);
+        }
+        ensure!(start.elapsed() < TUNNELS_TIMEOUT, "no page: {code:?} {page}");
+    }
 }
 
 /// The rules that the program writes.

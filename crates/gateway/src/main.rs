@@ -15,6 +15,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use lab::{
     namespace::{self, Namespaces},
+    router,
     suite::Suite,
 };
 use programs::{Program, Workspace, install_missing};
@@ -22,8 +23,9 @@ use programs::{Program, Workspace, install_missing};
 /// Hosts are namespaces that are entered by process number, with an `/etc/resolv.conf` of their own.
 const SUITE: Suite = Suite { name: "gateway", namespaces: Namespaces::NetworkAndProcesses };
 
-const PROGRAMS: [Program; 7] = [
+const PROGRAMS: [Program; 8] = [
     ("curl", "curl"),
+    ("i2pd", "i2pd"),
     ("getent", "libc-bin"),
     ("ip", "iproute2"),
     ("nft", "nftables"),
@@ -34,7 +36,7 @@ const PROGRAMS: [Program; 7] = [
 
 fn main() -> ExitCode {
     SUITE.main(outside, async |workspace, lab| {
-        namespace::set_up(&[])?;
+        namespace::set_up(&[router::address(0), router::address(1)])?;
         checks::run(&workspace.proxy(), lab).await
     })
 }

@@ -3,6 +3,10 @@
 use std::{net::SocketAddr, path::Path, process::Stdio, time::Duration};
 
 use anyhow::{Context, Result, ensure};
+use lab::router::{
+    Router,
+    pair::{self, Service},
+};
 use sam_testkit::{Act, TestBridge, destination};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
@@ -13,8 +17,8 @@ use tokio::{
 
 /// A name of I2P.
 pub(crate) const SITE: &str = "site.i2p";
-/// How long the proxy may take to be ready.
-const READY_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long the proxy may take to be ready: a real router needs some 20 s for tunnels.
+const READY_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// A router that connects all streams to this machine.
 pub(crate) async fn router() -> TestBridge {
@@ -23,6 +27,11 @@ pub(crate) async fn router() -> TestBridge {
     bridge.on(&format!("NAMING LOOKUP NAME={SITE}"), [Act::line(&known)]);
     bridge.on("STREAM CONNECT", [Act::Dial]);
     bridge
+}
+
+/// A private network of i2pd routers with the site. The first one is that of the proxy.
+pub(crate) async fn real_routers(lab: &Path) -> Result<Vec<Router>> {
+    pair::form(lab, &[(Service { host: SITE, ports: &[80] }, "GET / HTTP/1.0\r\n\r\n")]).await
 }
 
 /// Serves a page that says which I2P identity asks for it.
@@ -49,13 +58,14 @@ async fn answer(mut client: TcpStream, identity: SocketAddr) -> std::io::Result<
 pub(crate) async fn start(
     program: &Path,
     lab: &Path,
-    bridge: &TestBridge,
+    bridge: &str,
     file: &Path,
     listeners: usize,
 ) -> Result<Child> {
     let log = std::fs::File::create(lab.join("i2p-socks.log"))?;
     let mut proxy = Command::new(program)
-        .args(["run", "--router", "sam", "--sam", &bridge.address(), "--config"])
+        // The network has no routers for hops.
+        .args(["run", "-o", "session.length=0", "--router", "sam", "--sam", bridge, "--config"])
         .arg(file)
         .arg("--state-dir")
         .arg(lab.join("state"))

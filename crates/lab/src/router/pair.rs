@@ -5,13 +5,26 @@
 
 use std::{path::Path, time::Duration};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use i2p_name::I2pName;
+use i2p_sam::{Session, SessionOptions};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    time::sleep,
+};
 
 use super::{Router, Settings, Tunnels, introduce_all, start_all};
-use crate::wait::{Attempt, until};
+use crate::{
+    formation,
+    sessions::{LEASE_SET_PATIENCE, open_session},
+    wait::{Attempt, until, until_with},
+};
 
 /// How long it may take until the services have keys.
 const KEYS_TIMEOUT: Duration = Duration::from_secs(90);
+
+/// How long a service may still write to a client that has heard it.
+const FAREWELL_TIME: Duration = Duration::from_millis(200);
 
 /// A destination that leads to this machine.
 #[derive(Debug, Clone, Copy)]
@@ -45,6 +58,38 @@ pub async fn start(directory: &Path, client: &Settings, services: &[Service<'_>]
     routers.first().context("no routers")?.add_to_address_book(&names)?;
     start_all(&mut routers, "i2pd routers answer").await?;
     Ok(routers)
+}
+
+/// The same for a client without a port of its own, and once more if the network does not come up. Returns once a client of the SAM
+/// bridge has reached each service. Each comes with what it answers to: nothing if it speaks first.
+pub async fn form(lab: &Path, services: &[(Service<'_>, &str)]) -> Result<Vec<Router>> {
+    let alone: Vec<_> = services.iter().map(|(service, _)| *service).collect();
+    formation::form("the network", lab, async |directory| {
+        let routers = start(directory, &Settings::default(), &alone).await?;
+        let bridge = routers.first().context("no routers")?.bridge();
+        let options = SessionOptions::default().length(0).quantity(1);
+        let client = open_session(bridge, "a client's tunnels", &options).await?;
+        for (service, hello) in services {
+            let what = format!("{} is reached", service.host);
+            until_with(&what, LEASE_SET_PATIENCE, async || {
+                Ok(Attempt::of(reach(&client, service, hello).await))
+            })
+            .await?;
+        }
+        Ok(routers)
+    })
+    .await
+}
+
+/// Only an answer shows that a stream works: i2pd reports it as connected before it is.
+async fn reach(client: &Session, service: &Service<'_>, hello: &str) -> Result<()> {
+    let port = service.ports.first().context("the service has no port")?;
+    let mut stream = client.connect(&I2pName::parse(service.host)?, *port).await?;
+    stream.write_all(hello.as_bytes()).await?;
+    ensure!(stream.read(&mut [0; 64]).await? > 0, "the server says nothing");
+    // What it writes to an end that is gone would be answered with a reset.
+    sleep(FAREWELL_TIME).await;
+    Ok(())
 }
 
 impl Service<'_> {
