@@ -131,10 +131,11 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Show where a request would go, and which route of the configuration decides.
+    /// Show where a request would go, which route of the configuration decides, and which filter the stream gets.
     ///
     /// Reads only the configuration, and contacts no host and no router. If the running proxy has another configuration, says so. A
-    /// host outside I2P goes to the outproxies of the first route that matches, and is refused if no route matches.
+    /// host outside I2P goes to the outproxies of the first route that matches, and is refused if no route matches. A stream gets the
+    /// first [[filter]] that matches; nothing is said of filters where there is none.
     Explain {
         /// Host name or IP address that a client would ask for.
         #[arg(value_name = "HOST")]

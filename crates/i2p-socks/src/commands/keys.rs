@@ -1,6 +1,6 @@
 //! `keys`: shows and creates the identities in the state directory.
 
-use std::path::Path;
+use std::{io, path::Path};
 
 use clap::Subcommand;
 use i2p_sam::PrivateKey;
@@ -110,7 +110,8 @@ pub(crate) async fn run(config: &Config, command: &KeysCommand) -> Result<(), Co
         KeysCommand::List { json } => {
             remark_demo_not_asked(&state_dir, "the identities").await;
             // Without identities there is nothing to ask.
-            let users = if names(&state_dir).is_empty() && config.persistent_keys().is_empty() {
+            let identities = identities(&state_dir)?;
+            let users = if identities.is_empty() && config.persistent_keys().is_empty() {
                 Users { tunnels: Vec::new(), of_proxy: false }
             } else {
                 users(config, &state_dir).await
@@ -118,7 +119,7 @@ pub(crate) async fn run(config: &Config, command: &KeysCommand) -> Result<(), Co
             if let Some(which) = without_keys(&state_dir, &users.tunnels) {
                 remark(&format!("{which}: {MADE_BY_ROUTER}"));
             }
-            list(&users, &state_dir, Format::json_if(*json))?
+            list(&users, (&state_dir, &identities), Format::json_if(*json))?
         }
         KeysCommand::New { name } => {
             refuse_directory_of_another_user(&state_dir)?;
@@ -173,6 +174,7 @@ async fn create(config: &Config, state_dir: &Path, stored: &StoredIdentity) -> R
     if !matches!(why, ControlError::NotRunning(_) | ControlError::NotADirectory(_)) {
         remark_own_configuration(&why);
     }
+    stored.create_directory()?;
     let key = stored.load_or_generate(&bridge(config)?).await.map_err(|error| {
         CommandError::run_time(format_args!(
             "{error}. No proxy is running with this state directory, so the router of this command's configuration was asked: start \
@@ -197,10 +199,27 @@ async fn users(config: &Config, state_dir: &Path) -> Users {
     }
 }
 
-fn list(users: &Users, state_dir: &Path, format: Format) -> Result<String, CommandError> {
+/// The names of all identities.
+fn identities(state_dir: &Path) -> Result<Vec<String>, CommandError> {
+    names(state_dir).map_err(|error| match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            CommandError::run_time(ControlError::NotPermitted(state_dir.to_path_buf()))
+        }
+        _ => CommandError::run_time(format_args!(
+            "cannot read the identities in {}: {error}",
+            state_dir.display()
+        )),
+    })
+}
+
+fn list(
+    users: &Users,
+    (state_dir, names): (&Path, &[String]),
+    format: Format,
+) -> Result<String, CommandError> {
     let mut identities = Vec::new();
-    for name in names(state_dir) {
-        let stored = StoredIdentity::of(state_dir, &name);
+    for name in names {
+        let stored = StoredIdentity::of(state_dir, name);
         if let Some(key) = stored.load()? {
             identities.push(Identity::of(&stored, &key, users));
         }

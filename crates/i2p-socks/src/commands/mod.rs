@@ -70,7 +70,7 @@ fn remark_demo_answers() {
 async fn remark_demo_not_asked(state_dir: &Path, what: &str) {
     if ControlClient::of_proxy_or_demo(state_dir).await.is_of_demo() {
         remark(&format!(
-            "the demo is running, but is not asked: the answer is {what} in {}",
+            "the demo is running, but is not asked: this command uses {what} in {}",
             state_dir.display()
         ));
     }
@@ -89,20 +89,25 @@ async fn remark_other_configuration<Work>(
     Work: Future<Output = Result<bool, ControlError>>,
 {
     let Ok(state_dir) = config.state_dir() else { return };
+    if ControlClient::of_proxy_or_demo(&state_dir).await.is_of_demo() {
+        return remark(
+            "the demo is running, but is not asked. The answer is what the configuration of this command says",
+        );
+    }
     match timeout(COMPARISON_TIMEOUT, same(ControlClient::of(&state_dir))).await {
         Ok(Ok(true) | Err(ControlError::NotRunning(_) | ControlError::NotADirectory(_))) => {}
         Ok(Ok(false)) => remark(&format!(
-            "the running proxy has {what}: the answer is what the configuration of this command says"
+            "the running proxy has {what}. The answer is what the configuration of this command says"
         )),
         Ok(Err(why)) => remark_own_configuration(&why),
         // It answers once it has found a router.
         Err(_) => remark(&format!(
-            "the running proxy does not say whether it has {what}: the answer is what the configuration of this command says"
+            "the running proxy does not say whether it has {what}. The answer is what the configuration of this command says"
         )),
     }
 }
 
 /// Says that an answer comes from the configuration of this command, since no proxy has given one. A proxy may run with another one.
 fn remark_own_configuration(why: &ControlError) {
-    remark(&format!("{why}: the answer is what the configuration of this command says"));
+    remark(&format!("{why}. The answer is what the configuration of this command says"));
 }

@@ -41,9 +41,9 @@ struct Resolution {
     /// The services in the options of its lease set, if the router returns them.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     services: BTreeMap<String, Vec<String>>,
-    /// Whether the router was asked and did not answer.
+    /// Whether a source was asked and did not answer.
     #[serde(skip)]
-    router_silent: bool,
+    incomplete: bool,
     /// Whether the host is outside I2P.
     #[serde(skip)]
     outside: bool,
@@ -78,8 +78,8 @@ pub(crate) async fn run(config: &Config, name: &str, format: Format) -> Result<(
         None if resolution.outside => Err(CommandError::run_time(
             "only names in I2P are looked up; i2p-socks explain HOST PORT shows whether a route leads to this host",
         )),
-        None if resolution.router_silent => Err(CommandError::run_time(
-            "the name is unknown to the sources that answered; the router gave no answer, for the reason above",
+        None if resolution.incomplete => Err(CommandError::run_time(
+            "the name is unknown to the sources that answered; the others gave no answer, for the reasons above",
         )),
         None => Err(CommandError::run_time(match refusal {
             Some(refusal) => format!("the name is unknown, and no address book accepts it: {refusal}"),
@@ -118,7 +118,7 @@ impl Resolution {
             b32: None,
             destination: None,
             services: BTreeMap::new(),
-            router_silent: false,
+            incomplete: false,
             outside: false,
         }
     }
@@ -144,8 +144,8 @@ impl Resolution {
     }
 
     fn found(self, lookup: HostLookup) -> Self {
-        let HostLookup { steps, b32, destination, services, router_silent } = lookup;
-        Self { steps, b32, destination, services, router_silent, ..self }
+        let HostLookup { steps, b32, destination, services, incomplete } = lookup;
+        Self { steps, b32, destination, services, incomplete, ..self }
     }
 
     fn to_text(&self) -> String {
@@ -180,6 +180,7 @@ async fn look_up(config: &Config, host: &HostName) -> Result<HostLookup, Command
         }
         Err(error) => {
             let mut lookup = look_up_here(config, host).await?;
+            lookup.incomplete = true;
             lookup.steps.insert(0, Step { step: "the running proxy".to_owned(), answer: error.to_string() });
             Ok(lookup)
         }

@@ -36,6 +36,13 @@ impl FilterConfig {
         self.tunnel.as_ref().is_none_or(|name| name.as_str() == tunnel.name())
     }
 
+    /// Whether no stream reaches the later one, because this one takes all of them.
+    fn shadows(&self, later: &Self) -> bool {
+        (self.tunnel.is_none() || self.tunnel == later.tunnel)
+            && self.host.is_superset_of(&later.host)
+            && self.port.is_superset_of(&later.port)
+    }
+
     fn rule(&self, number: usize) -> FilterRule {
         FilterRule { number, host: self.host.clone(), ports: self.port.clone(), protocol: self.protocol }
     }
@@ -67,6 +74,15 @@ impl Config {
     pub(crate) fn filters(&self, tunnel: &TunnelConfig) -> Filters {
         let numbered = self.filter.iter().zip(1..).filter(|(filter, _)| filter.is_for(tunnel));
         Filters::new(numbered.map(|(filter, number)| filter.rule(number)).collect())
+    }
+
+    /// The filters that no stream reaches, each with the first one that takes all of its streams. Both are counted from 1.
+    pub(super) fn shadowed_filters(&self) -> Vec<(usize, usize)> {
+        let shadowed = |(index, later): (usize, &FilterConfig)| {
+            let first = self.filter.iter().take(index).position(|earlier| earlier.shadows(later))?;
+            Some((index + 1, first + 1))
+        };
+        self.filter.iter().enumerate().filter_map(shadowed).collect()
     }
 
     /// How the streams of a tunnel are filtered.

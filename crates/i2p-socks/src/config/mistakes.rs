@@ -131,9 +131,14 @@ fn insert(table: &mut DeTable<'_>, at: Range<usize>, key: &'static str, value: S
     table.insert(Spanned::new(at.clone(), key.into()), Spanned::new(at, DeValue::String(value.into())));
 }
 
-/// What stands in for a key that a table lacks, so that its number stays, and the tables behind it are read.
-const STAND_INS: [(&str, &str); 4] =
-    [("name", "unnamed"), ("at", "missing.i2p"), ("protocol", "socks5"), ("via", "reject")];
+/// What stands in for a key that a table of a list lacks, so that its number stays, and the tables behind it are read.
+const STAND_INS: [(&str, &str, &str); 5] = [
+    ("outproxy", "name", "unnamed"),
+    ("outproxy", "at", "missing.i2p"),
+    ("outproxy", "protocol", "socks5"),
+    ("filter", "protocol", "none"),
+    ("route", "via", "reject"),
+];
 
 /// The key that a table lacks, if this mistake is that.
 fn missing_key(mistake: &Error) -> Option<&str> {
@@ -153,9 +158,10 @@ fn misses_what_is_written(written: &DeTable<'_>, mistake: &Error) -> bool {
 /// Adds a key to the table that lacks it. Returns the table, if there is something that can stand in.
 fn add_what_is_missing(document: &mut DeTable<'_>, mistake: &Error) -> Option<Faulty> {
     let missing = missing_key(mistake)?;
-    let (key, stand_in) = STAND_INS.into_iter().find(|(key, _)| *key == missing)?;
     let at = mistake.span()?;
     document.iter_mut().find_map(|(list, value)| {
+        let of_list = |(of, key, _): &(&str, &str, &str)| **list.get_ref() == **of && *key == missing;
+        let (_, key, stand_in) = STAND_INS.into_iter().find(of_list)?;
         let DeValue::Array(tables) = value.get_mut() else { return None };
         let index = tables.iter().position(|table| table.span() == at)?;
         let DeValue::Table(table) = tables.get_mut(index)?.get_mut() else { return None };

@@ -12,9 +12,15 @@ impl Config {
         let sockets = self.tunnels().iter().filter_map(permissions_without_socket).collect::<Vec<_>>();
         let dns = self.tunnels().iter().filter_map(addresses_that_nobody_takes).collect::<Vec<_>>();
         let others = self.spares_without_room().into_iter().chain(self.keys_of_other_routers());
+        let filters = self.shadowed_filters().into_iter().map(|(idle, first)| {
+            format!(
+                "filter {idle} is never used: filter {first} comes before it and matches the same streams"
+            )
+        });
         let of_tunnels = sockets.into_iter().chain(self.fragments()).chain(dns);
         let outproxies = self.outproxies_without_route();
-        self.routes_behind_others().into_iter().chain(outproxies).chain(others).chain(of_tunnels).collect()
+        let routes = self.routes_behind_others().into_iter();
+        routes.chain(filters).chain(outproxies).chain(others).chain(of_tunnels).collect()
     }
 
     /// Outproxies that no route names.
@@ -147,10 +153,17 @@ mod tests {
     fn settings_without_effect_are_named() {
         let reject = "[[route]]\nvia = 'reject'\n".to_owned();
         let one = reject.clone() + "host = 'example.com'\n";
+        let filter = |of: &str| format!("[[filter]]\nport = 6667\nprotocol = 'irc'\n{of}");
         let exit = |name| format!("[[outproxy]]\nname = '{name}'\nat = 'exit.i2p'\nprotocol = 'socks5'\n");
         for (text, says) in [
             (reject.clone() + &one, Some("route 2 is never used: route 1 comes before it")),
             (one + &reject, None),
+            (
+                filter("") + &filter("host = 'x.i2p'\n"),
+                Some("filter 2 is never used: filter 1 comes before it"),
+            ),
+            (filter("host = 'x.i2p'\n") + &filter(""), None),
+            (filter("tunnel = 'default'\n") + &filter(""), None),
             ("[session]\nwarm-spares = 5\nmax-sessions = 3\n".to_owned(), Some("have 3 sessions at most")),
             ("[session]\nwarm-spares = 3\nmax-sessions = 3\n".to_owned(), None),
             (

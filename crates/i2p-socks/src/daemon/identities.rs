@@ -39,19 +39,27 @@ impl StoredIdentity {
 
     /// Its keys. If it does not exist, the router creates it. Also writes the file with its address.
     pub(crate) async fn load_or_generate(&self, bridge: &Bridge) -> Result<PrivateKey, CommandError> {
-        create_private(&self.directory).map_err(|error| {
-            CommandError::run_time(format_args!(
-                "cannot create the directory {} for the keys of tunnel {}: {error}. Choose another state directory with \
-                 --state-dir DIR.",
-                self.directory.display(),
-                self.name
-            ))
-        })?;
+        self.create_directory()?;
         let key = self.file.load_or_generate(bridge).await.map_err(CommandError::run_time)?;
         self.write_hostname(&key).map_err(|error| {
             CommandError::run_time(format_args!("cannot write {}: {error}", self.hostname().display()))
         })?;
         Ok(key)
+    }
+
+    /// Creates the directory of the keys if it does not exist.
+    ///
+    /// # Errors
+    /// It cannot be created.
+    pub(crate) fn create_directory(&self) -> Result<(), CommandError> {
+        create_private(&self.directory).map_err(|error| {
+            CommandError::run_time(format_args!(
+                "cannot create the directory {} for the keys of tunnel {}: {error}. Choose another state directory with \
+                 --state-dir DIR",
+                self.directory.display(),
+                self.name
+            ))
+        })
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -98,14 +106,22 @@ pub(crate) fn tunnels_without_keys(config: &Config) -> Option<String> {
 }
 
 /// The names of all identities in a state directory, in order.
-pub(crate) fn names(state_dir: &Path) -> Vec<String> {
-    let entries = fs::read_dir(state_dir.join(DIRECTORY)).into_iter().flatten().flatten();
+///
+/// # Errors
+/// The directory with the keys cannot be read. That it does not exist is no error.
+pub(crate) fn names(state_dir: &Path) -> io::Result<Vec<String>> {
+    let entries = match fs::read_dir(state_dir.join(DIRECTORY)) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
     let mut names: Vec<_> = entries
+        .flatten()
         .filter_map(|entry| entry.file_name().to_str()?.strip_suffix(".dat").map(str::to_owned))
         .filter(|name| name.parse::<TunnelName>().is_ok())
         .collect();
     names.sort_unstable();
-    names
+    Ok(names)
 }
 
 fn create_private(directory: &Path) -> io::Result<()> {

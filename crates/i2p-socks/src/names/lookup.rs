@@ -19,8 +19,8 @@ pub(crate) struct HostLookup {
     pub(crate) destination: Option<String>,
     /// The services in the options of its lease set, if the router returns them.
     pub(crate) services: BTreeMap<String, Vec<String>>,
-    /// Whether the router was asked and did not answer.
-    pub(crate) router_silent: bool,
+    /// Whether a source was asked and did not answer.
+    pub(crate) incomplete: bool,
 }
 
 /// One source that was asked.
@@ -46,7 +46,10 @@ impl HostLookup {
         if names.book {
             match book.await {
                 Ok(found) => lookup.note("the address book", found.map(I2pName::from).as_ref()),
-                Err(why) => lookup.add("the address book", why),
+                Err(why) => {
+                    lookup.incomplete = true;
+                    lookup.add("the address book", why);
+                }
             }
         }
         if names.router {
@@ -76,7 +79,7 @@ impl HostLookup {
             }
             Ok(None) => self.note(STEP, None),
             Err(why) => {
-                self.router_silent = true;
+                self.incomplete = true;
                 self.add(STEP, why);
             }
         }

@@ -317,11 +317,18 @@ impl LeakReport {
     /// What happened and what to do, as a line without its end.
     pub(crate) fn line(&self) -> String {
         let (tunnel, kind, ago) = (&self.tunnel, &self.kind, duration(self.ago));
-        let (streams, end) = (counted(self.count, "stream"), if self.cut { ", and was cut" } else { "" });
-        format!(
-            "{streams} of tunnel {tunnel} (last {ago} ago) sent what identifies this machine, in clear text: {kind}{end}. \
-             docs/filters.md says what to do"
-        )
+        let streams = counted(self.count, "stream");
+        let what = "what identifies this machine, in clear text";
+        if self.cut {
+            format!(
+                "the leak guard has cut {streams} of tunnel {tunnel} (last {ago} ago) before {what}, was sent: {kind}. \
+                 docs/filters.md says what to do"
+            )
+        } else {
+            format!(
+                "{streams} of tunnel {tunnel} (last {ago} ago) sent {what}: {kind}. docs/filters.md says what to do"
+            )
+        }
     }
 }
 
@@ -401,7 +408,9 @@ mod tests {
         };
         let start = "1 stream of tunnel main (last 1m 1s ago) sent what identifies this machine, in clear text: host name. docs/";
         assert!(line(1, false).starts_with(start), "{}", line(1, false));
-        assert!(line(2, true).contains("2 streams") && line(2, true).contains("host name, and was cut. "));
+        let start = "the leak guard has cut 2 streams of tunnel main (last 1m 1s ago) before what identifies this machine, in \
+                     clear text, was sent: host name. docs/";
+        assert!(line(2, true).starts_with(start), "{}", line(2, true));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use sam_testkit::TestBridge;
 
 use crate::common::{self, Running};
 
-const OWN_CONFIGURATION: &str = "the answer is what the configuration of this command says";
+const OWN_CONFIGURATION: &str = "The answer is what the configuration of this command says";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_identity_is_created_once_and_its_address_is_shown() {
@@ -108,7 +108,7 @@ async fn a_tunnel_uses_the_identity_of_its_name_and_commands_ask_the_running_pro
     assert_eq!(code, Some(1));
     assert!(alone.contains("No proxy is running") && alone.contains("--sam HOST:PORT"), "{alone}");
     let alone = elsewhere(&["resolve", "known.i2p"]).2;
-    assert!(alone.contains("the router gave no answer") && alone.contains(OWN_CONFIGURATION), "{alone}");
+    assert!(alone.contains("the others gave no answer") && alone.contains(OWN_CONFIGURATION), "{alone}");
     assert!(elsewhere(&["keys", "list"]).2.contains(OWN_CONFIGURATION));
     let json = elsewhere(&["keys", "list", "--json"]);
     assert!(json.2.contains(OWN_CONFIGURATION) && json.1.starts_with('['), "{json:?}");

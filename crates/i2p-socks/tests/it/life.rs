@@ -258,7 +258,7 @@ async fn resolve_shows_where_a_name_leads() {
     assert!(stderr.contains("byte 0x20 at position 1"), "{stderr}");
     let (code, _, stderr) = common::output(&["resolve", "nobody.i2p", "--sam", "127.0.0.1:9"]);
     assert_eq!(code, Some(1), "{stderr}");
-    assert!(stderr.contains("the router gave no answer"), "{stderr}");
+    assert!(stderr.contains("the others gave no answer"), "{stderr}");
     // The configuration changes which sources are asked.
     let args = ["--sam", &bridge.address(), "--listen", "127.0.0.1:0", "--config", config.to_str().unwrap()];
     let mut proxy = Running::start(&args);

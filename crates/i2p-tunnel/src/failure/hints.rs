@@ -13,6 +13,7 @@ impl Failure {
             Self::Refused => "The site refused the connection",
             Self::BadAnswer => "The site did not answer properly",
             Self::AnswerBrokeOff => "The site did not answer to the end",
+            Self::LeakGuard => "The proxy has ended this request",
             Self::PasswordAsked => "The site asks for the proxy's password",
             Self::NotAllowed => "This address is outside I2P",
             Self::LocalHost => "This host is on your machine or network",
@@ -122,6 +123,9 @@ impl Failure {
                 "The service ended the connection, as one does that fails, restarts, or expects another protocol at this port: try \
                 again, then ask its operator."
             }
+            Self::LeakGuard => {
+                "Find the program, and what it sends: docs/filters.md says how. leak-guard = \"warn\" under [[tunnel]] lets such requests pass."
+            }
             Self::PasswordAsked => {
                 "The service answered with status 407, as only a proxy may. A program would have sent it the password of i2p-socks, \
                 so the answer was not passed on."
@@ -197,6 +201,10 @@ impl Failure {
             }
             Self::AnswerBrokeOff => {
                 "Try again. If it stays like this, the site has a problem, or no web site is at this address and port."
+            }
+            Self::LeakGuard => {
+                "Your program was about to send an address or a name of this machine, which would show who you are. The site got nothing of it. \
+                 Do not try again before you know what the program sends."
             }
             Self::PasswordAsked => {
                 "Do not give it to the site. The proxy did not pass this answer on, because your program would have sent the password."

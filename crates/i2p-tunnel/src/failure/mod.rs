@@ -66,6 +66,8 @@ pub enum Failure {
     BadAnswer,
     /// The site closed the stream before the head of its answer to a plain HTTP request was complete, or before any of it.
     AnswerBrokeOff,
+    /// The leak guard has ended a plain HTTP request, because the client was about to send what identifies this machine.
+    LeakGuard,
     /// The site asks for the proxy's password, which the client would send it.
     PasswordAsked,
     /// The host is the proxy itself (`proxy.i2p`), which answers plain HTTP only. The name never reaches I2P.
@@ -111,7 +113,7 @@ pub struct FailureRow {
 
 impl Failure {
     /// All variants, for tables and tests.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 32] = [
         Self::MalformedName,
         Self::NameUnknown,
         Self::NameReserved,
@@ -139,6 +141,7 @@ impl Failure {
         Self::NoSocket,
         Self::BadAnswer,
         Self::AnswerBrokeOff,
+        Self::LeakGuard,
         Self::PasswordAsked,
         Self::ProxyItself,
         Self::Stopping,
@@ -325,6 +328,13 @@ impl Failure {
                 "answer_broke_off",
                 "the destination closed the stream before it had answered",
             ),
+            Self::LeakGuard => (
+                Code::NOT_ALLOWED,
+                None,
+                403,
+                "leak_guard",
+                "the request was about to send what identifies this machine, and the leak guard has ended it",
+            ),
             Self::PasswordAsked => (
                 Code::GENERAL_FAILURE,
                 None,
@@ -376,6 +386,7 @@ impl Failure {
             | Self::RouteRejects
             | Self::CommandNotSupported
             | Self::ProtocolNotAllowed
+            | Self::LeakGuard
             | Self::ProxyItself => ConnectError::Denied,
             Self::MalformedName
             | Self::NameUnknown

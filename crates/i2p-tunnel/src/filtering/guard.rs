@@ -48,6 +48,20 @@ impl LeakGuardPolicy {
     }
 }
 
+/// Why a stream has ended: the guard has cut it.
+#[derive(Debug, thiserror::Error)]
+#[error("the leak guard has ended the stream")]
+pub(crate) struct CutByGuard;
+
+impl CutByGuard {
+    /// Whether this is the cause of an error, or of what caused it.
+    pub(crate) fn is_cause_of(error: &(dyn std::error::Error + 'static)) -> bool {
+        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        inner.is_some_and(<dyn std::error::Error + Send + Sync>::is::<Self>)
+            || error.source().is_some_and(Self::is_cause_of)
+    }
+}
+
 /// The guard of one stream: looks at what leaves, counts what it finds, and warns of it.
 pub(crate) struct OutgoingGuard {
     guard: LeakGuard,
@@ -63,7 +77,7 @@ impl OutgoingGuard {
     pub(crate) fn look(&mut self, bytes: &[u8]) -> io::Result<bool> {
         let (leaks, next) = self.guard.look(bytes);
         match self.report(&leaks) {
-            true => Err(io::ErrorKind::ConnectionAborted.into()),
+            true => Err(io::Error::new(io::ErrorKind::ConnectionAborted, CutByGuard)),
             false => Ok(next == Next::Filter),
         }
     }

@@ -15,7 +15,7 @@ pub use stream_filters::{
     leak::{Leak, LeakPatterns, Machine},
 };
 
-pub(crate) use self::guard::OutgoingGuard;
+pub(crate) use self::guard::{CutByGuard, OutgoingGuard};
 use self::stage::FilterStage;
 pub use self::{
     guard::{LeakGuardPolicy, OwnMachine},

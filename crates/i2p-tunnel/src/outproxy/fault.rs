@@ -127,6 +127,7 @@ impl OutproxyFailure {
             | Failure::NoSocket
             | Failure::BadAnswer
             | Failure::AnswerBrokeOff
+            | Failure::LeakGuard
             | Failure::PasswordAsked
             | Failure::ProxyItself
             | Failure::Stopping

@@ -25,6 +25,12 @@ impl AnyHostPattern {
             _ => self.0 == HostPattern::all(),
         }
     }
+
+    /// Whether this pattern covers all hosts that the other one covers, as far as the patterns themselves say so.
+    #[must_use]
+    pub fn is_superset_of(&self, other: &Self) -> bool {
+        self.0.is_superset_of(&other.0)
+    }
 }
 
 impl FromStr for AnyHostPattern {

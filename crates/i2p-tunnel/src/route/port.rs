@@ -26,7 +26,8 @@ impl PortSet {
     }
 
     /// Whether each range of `other` lies within a range of this set.
-    pub(super) fn is_superset_of(&self, other: &Self) -> bool {
+    #[must_use]
+    pub fn is_superset_of(&self, other: &Self) -> bool {
         let within = |range: &RangeInclusive<u16>| {
             self.0.iter().any(|own| own.contains(range.start()) && own.contains(range.end()))
         };

@@ -105,10 +105,9 @@ fn parse(head: &[u8]) -> Result<(Vec<u8>, Vec<Field>), Cut> {
         if let [b' ' | b'\t', ..] = line {
             let last = fields.last_mut().ok_or(Cut::NotSip)?;
             let rest = line.trim_ascii();
-            if !rest.is_empty() {
-                last.value.push(b' ');
-                last.value.extend_from_slice(rest);
-            }
+            let blank = !rest.is_empty() && !last.value.is_empty();
+            last.value.extend_from_slice(if blank { b" " } else { b"" });
+            last.value.extend_from_slice(rest);
             continue;
         }
         let colon = line.iter().position(|&byte| byte == b':').ok_or(Cut::NotSip)?;

@@ -119,6 +119,7 @@ mod tests {
             (F::NoSocket, unreachable_host),
             (F::BadAnswer, unreachable_host),
             (F::AnswerBrokeOff, unreachable_host),
+            (F::LeakGuard, denied),
             (F::PasswordAsked, unreachable_host),
             (F::ProxyItself, denied),
             (F::Stopping, unreachable_host),

@@ -192,6 +192,24 @@ fn all_mistakes_of_a_file_are_reported_in_our_words() {
 }
 
 #[test]
+fn a_filter_without_its_protocol_is_one_mistake() {
+    let filter = "[[filter]]\nport = 6667\n";
+    for (written, says) in [
+        ("", "missing key `protocol`"),
+        ("protocol = 'IRC'\n", "expected"),
+        ("protocol = ''\n", "expected"),
+        ("protocol = ['irc']\n", "expected"),
+    ] {
+        let text = format!("{filter}{written}[session]\nlength = 9\n");
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), text).unwrap();
+        let options = Options { config: Some(file.path().into()), ..Options::default() };
+        let error = Config::load(&options).unwrap_err().to_string();
+        assert!(error.contains("has 2 errors\n") && error.contains(says), "{written}: {error:.900}");
+    }
+}
+
+#[test]
 fn many_mistakes_are_all_reported_and_very_many_are_not_taken_for_all() {
     for (count, says) in [(150, "has 150 errors\n"), (300, "has 200 errors or more\n")] {
         let keys: String = (0..count).map(|number| format!("k{number} = 1\n")).collect();

@@ -31,6 +31,7 @@ use crate::{
     client::{Client, ClientAddress, ClientCredentials, ClientProtocol, IsolationKey},
     dial::Dial,
     failure::Failure,
+    filtering::CutByGuard,
     http_message::{Refusal, RequestHead, upgrade_token},
     limits::Limit,
     names::{self, AddressLease},
@@ -348,6 +349,7 @@ impl<D: Dial> Forwarder<D> {
             // The body of the client ended before its end.
             None if error.is_user() => Trouble::Refused(Refusal::Body),
             None if error.is_parse() => Trouble::Failed(Failure::BadAnswer),
+            None if CutByGuard::is_cause_of(error) => Trouble::Failed(Failure::LeakGuard),
             None => Trouble::Failed(Failure::AnswerBrokeOff),
         }
     }

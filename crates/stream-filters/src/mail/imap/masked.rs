@@ -137,9 +137,10 @@ fn padded(text: &str, length: usize) -> Option<Vec<u8>> {
     })
 }
 
-/// The same length, and still a field: the blank at the start and the first colon stay.
+/// The same length, and still a field or a line that continues one: the blank at the start, or the first colon, stays.
 fn mask(line: &[u8]) -> Vec<u8> {
-    let colon = line.iter().position(|&byte| byte == b':');
+    let continues = matches!(line, [b' ' | b'\t', ..]);
+    let colon = line.iter().position(|&byte| byte == b':' && !continues);
     let masked = line.iter().enumerate().map(|(at, byte)| match byte {
         b' ' | b'\t' if at == 0 => *byte,
         b':' if Some(at) == colon && at > 0 => b':',
