@@ -135,7 +135,7 @@ pub(crate) enum Command {
     ///
     /// Reads only the configuration, and contacts no host and no router. If the running proxy has another configuration, says so. A
     /// host outside I2P goes to the outproxies of the first route that matches, and is refused if no route matches. A stream gets the
-    /// first [[filter]] that matches; nothing is said of filters where there is none.
+    /// first `[[filter]]` that matches; nothing is said of filters where there is none.
     Explain {
         /// Host name or IP address that a client would ask for.
         #[arg(value_name = "HOST")]

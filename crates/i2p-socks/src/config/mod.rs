@@ -28,6 +28,7 @@ pub(crate) mod shutdown;
 #[cfg(test)]
 mod tests;
 pub(crate) mod tunnel;
+mod unique;
 pub(crate) mod values;
 pub(crate) mod verbosity;
 pub(crate) mod virtual_addresses;

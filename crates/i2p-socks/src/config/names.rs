@@ -1,6 +1,6 @@
 //! `[names]`: where host names are looked up.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, fmt, time::Duration};
 
 use i2p_name::{HostName, I2pName};
 use serde::{Deserialize, Deserializer, de::Error as _};
@@ -9,6 +9,7 @@ use super::{
     from_text::deserialize_from_text,
     i2p_url::I2pUrl,
     problem::{Place, Problem},
+    unique::Unique,
     values::{DurationOrNever, OneOrMore},
 };
 
@@ -104,9 +105,15 @@ impl TryFrom<String> for StaticAddress {
 }
 
 /// A name of `[names.static]`.
-#[derive(Debug, PartialEq, Eq, Hash, Deserialize)]
+#[derive(Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 struct StaticName(HostName);
+
+impl fmt::Display for StaticName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.as_str())
+    }
+}
 
 impl TryFrom<String> for StaticName {
     type Error = String;
@@ -120,6 +127,6 @@ impl TryFrom<String> for StaticName {
 
 /// `"example.i2p" = "ADDRESS"`. Each name and each address is a type of its own, so that a mistake is reported in its line.
 fn names<'de, D: Deserializer<'de>>(from: D) -> Result<HashMap<HostName, I2pName>, D::Error> {
-    let names = HashMap::<StaticName, StaticAddress>::deserialize(from)?;
+    let Unique(names) = Unique::<StaticName, StaticAddress>::deserialize(from)?;
     Ok(names.into_iter().map(|(StaticName(name), StaticAddress(address))| (name, address)).collect())
 }

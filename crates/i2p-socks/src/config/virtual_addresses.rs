@@ -6,7 +6,7 @@ use i2p_name::{I2pName, VirtualOptions, VirtualRanges};
 use ipnet::{Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-use super::{from_text::deserialize_from_text, values::DurationOrNever};
+use super::{from_text::deserialize_from_text, unique::Unique, values::DurationOrNever};
 use crate::command_error::CommandError;
 
 /// The limit of `max`. That many addresses take a few tens of megabytes.
@@ -26,6 +26,7 @@ pub(crate) struct VirtualAddressesConfig {
     #[serde(deserialize_with = "max")]
     max: NonZeroUsize,
     /// Addresses that always stand for the same name.
+    #[serde(deserialize_with = "addresses")]
     map: BTreeMap<IpAddr, MappedName>,
 }
 
@@ -49,6 +50,10 @@ impl VirtualAddressesConfig {
         let map = self.map.iter().map(|(address, name)| (*address, name.0.clone().into())).collect();
         Ok(VirtualOptions { ranges, expire_after: self.expire_after.0, max: self.max, map })
     }
+}
+
+fn addresses<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<IpAddr, MappedName>, D::Error> {
+    Unique::deserialize(from).map(|Unique(map)| map.into_iter().collect())
 }
 
 /// `ipv4` and `ipv6`: a network, or `none`.

@@ -59,6 +59,22 @@ fn the_log_shows_no_name_of_a_refused_configuration() {
     assert!(error.to_string().contains("\"private.i2p\" is another name"), "{error}");
     let log = error.for_log();
     assert!(!log.contains("private") && log.contains("[scrubbed] is another name"), "{log}");
+    let b32 = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.b32.i2p";
+    for (text, says) in [
+        (
+            format!("[names.static]\n'private.i2p' = '{b32}'\n'Private.i2p.' = '{b32}'\n"),
+            "\"private.i2p\" is there twice",
+        ),
+        (
+            "[virtual-addresses.map]\n'fd00::1' = 'a.i2p'\n'fd00:0::1' = 'b.i2p'\n".to_owned(),
+            "\"fd00::1\" is there twice",
+        ),
+    ] {
+        let error = error_of(&text);
+        assert!(error.to_string().contains(says), "{error}");
+        let log = error.for_log();
+        assert!(!log.contains("private") && log.contains("[scrubbed] is there twice"), "{log}");
+    }
     for (text, expected) in [
         ("[names]\nrouter = 1\n", "in line 2: invalid type: integer [scrubbed], expected a boolean"),
         ("\n'secret.i2p' = 1\n", "in line 2: unknown key [scrubbed], expected one of `"),
