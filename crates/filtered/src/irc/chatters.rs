@@ -9,7 +9,10 @@ use tokio::{
     net::unix::pipe::{OpenOptions, Sender},
 };
 
-use super::{PATIENCE, server::Server};
+use super::{
+    person::PATIENCE,
+    server::{PASSWORD, Server},
+};
 
 /// A program that chats.
 pub(super) struct Chatter {
@@ -99,7 +102,7 @@ impl<'a> Control<'a> {
 fn start_weechat(nick: &str, server: &Server) -> String {
     let host = server.host;
     let login = if server.has_accounts {
-        format!("-sasl_mechanism=plain -sasl_username={nick} -sasl_password={}", super::PASSWORD)
+        format!("-sasl_mechanism=plain -sasl_username={nick} -sasl_password={}", PASSWORD)
     } else {
         String::new()
     };
@@ -134,7 +137,7 @@ fn start_irssi(nick: &str, server: &Server) -> String {
     let login = if server.has_accounts {
         format!(
             "echo /network add -sasl_username {nick} -sasl_password {} -sasl_mechanism PLAIN far;",
-            super::PASSWORD
+            PASSWORD
         )
     } else {
         "echo /network add far;".to_owned()
@@ -164,7 +167,7 @@ fn irssi(nick: &str, act: &Act<'_>) -> String {
 }
 
 fn start_bot(nick: &str, server: &Server) -> String {
-    let password = if server.has_accounts { super::PASSWORD } else { "" };
+    let password = if server.has_accounts { PASSWORD } else { "" };
     format!("mkfifo control; /usr/bin/python3 $PROGRAMS/bot.py {} {nick} {password}", server.host)
 }
 

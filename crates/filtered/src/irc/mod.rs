@@ -1,21 +1,20 @@
 //! Chat by IRC, with a person who asks programs what they are.
 
 mod chatters;
+mod meeting;
 mod person;
 mod server;
 mod talk;
 
-use std::{path::Path, pin::pin, process::Output, time::Duration};
+use std::{path::Path, pin::pin, process::Output};
 
 use anyhow::{Context, Result, ensure};
-use tokio::{
-    process::Child,
-    sync::{Barrier, Mutex},
-};
+use tokio::sync::{Barrier, Mutex};
 
 use self::{
     chatters::{CHATTERS, Chatter},
-    server::{INSPIRCD, NGIRCD, Server, last_channel},
+    meeting::Meeting,
+    server::{INSPIRCD, NGIRCD, last_channel},
     talk::{INVITATION, People},
 };
 use crate::{
@@ -25,25 +24,9 @@ use crate::{
     servers::start_linked_irc,
 };
 
-/// How long a program may take to start.
-const PATIENCE: Duration = Duration::from_secs(40);
-/// The password of all accounts.
-const PASSWORD: &str = "pw12345";
-
-/// Where the conversations take place that happen at the same time.
-struct Meeting<'a> {
-    machine: &'a Machine,
-    recorders: &'a Recorders,
-    server: &'a Server,
-    tunnel: Tunnel,
-    /// The other server of the network, until it ends.
-    linked: Mutex<Option<Child>>,
-    /// All conversations wait here for each other before that.
-    before_split: Barrier,
-}
-
 pub(crate) async fn check(machine: &Machine, recorders: &Recorders, lab: &Path) -> Result<()> {
-    let _librarians = tokio::try_join!(NGIRCD.prepare(), INSPIRCD.prepare())?;
+    let nicks = CHATTERS.each_ref().map(|chatter| chatter.nick);
+    let _librarians = tokio::try_join!(NGIRCD.prepare(&nicks), INSPIRCD.prepare(&nicks))?;
     for (server, tunnel) in
         [(&NGIRCD, Tunnel::Filtered), (&NGIRCD, Tunnel::Plain), (&INSPIRCD, Tunnel::Filtered)]
     {
@@ -59,7 +42,7 @@ pub(crate) async fn check(machine: &Machine, recorders: &Recorders, lab: &Path) 
         let meeting =
             Meeting { machine, recorders, server, tunnel, linked: Mutex::new(linked), before_split };
         let [first, second, third] = &CHATTERS;
-        tokio::try_join!(meeting.hold(first), meeting.hold(second), meeting.hold(third))?;
+        tokio::try_join!(hold(&meeting, first), hold(&meeting, second), hold(&meeting, third))?;
         for Chatter { name, .. } in &CHATTERS {
             println!("ok   {name} chats at {} ({tunnel:?})", server.host);
         }
@@ -67,36 +50,22 @@ pub(crate) async fn check(machine: &Machine, recorders: &Recorders, lab: &Path) 
     Ok(())
 }
 
-impl Meeting<'_> {
-    /// Lets a program and people talk, and checks what each has got.
-    async fn hold(&self, chatter: &Chatter) -> Result<()> {
-        let Self { machine, server, tunnel, .. } = self;
-        let name = format!("{}-{}", chatter.name, server.port);
-        let line = chatter.line(server);
-        let mut people = People::meet(chatter, self).await?;
-        let home = machine.home(*tunnel, &name);
-        let (screen, talked) =
-            until_left(machine.run(*tunnel, &name, &line, &[]), people.talk(&home)).await?;
-        talked.with_context(|| format!("{name}, {tunnel:?}: it shows {screen}"))?;
-        let record = self.recorders.take(&[server.port], &format!("NICK {}", chatter.nick)).await?;
-        let after_split = server.linked.map(|_| "irc.linked.i2p".to_owned());
-        for shown in [last_channel(), INVITATION.to_owned()].into_iter().chain(after_split) {
-            ensure!(has(&screen, &shown), "{name}, {tunnel:?}: it does not show {shown}, but {screen}");
-        }
-        people.check(*tunnel).with_context(|| format!("{name}, {tunnel:?}: what has arrived:\n{record}"))?;
-        marks::check(*tunnel, chatter.name, chatter.tells, &record)
-            .with_context(|| format!("{name}, {tunnel:?}"))
+/// Lets a program and people talk, and checks what each has got.
+async fn hold(meeting: &Meeting<'_>, chatter: &Chatter) -> Result<()> {
+    let Meeting { machine, server, tunnel, .. } = meeting;
+    let name = format!("{}-{}", chatter.name, server.port);
+    let line = chatter.line(server);
+    let mut people = People::meet(chatter, meeting).await?;
+    let home = machine.home(*tunnel, &name);
+    let (screen, talked) = until_left(machine.run(*tunnel, &name, &line, &[]), people.talk(&home)).await?;
+    talked.with_context(|| format!("{name}, {tunnel:?}: it shows {screen}"))?;
+    let record = meeting.recorders.take(&[server.port], &format!("NICK {}", chatter.nick)).await?;
+    let after_split = server.linked.map(|_| "irc.linked.i2p".to_owned());
+    for shown in [last_channel(), INVITATION.to_owned()].into_iter().chain(after_split) {
+        ensure!(has(&screen, &shown), "{name}, {tunnel:?}: it does not show {shown}, but {screen}");
     }
-
-    /// Ends the linked server, once all conversations have come to this.
-    async fn split(&self) -> Result<()> {
-        if self.before_split.wait().await.is_leader()
-            && let Some(mut linked) = self.linked.lock().await.take()
-        {
-            linked.kill().await.context("the linked server has ended")?;
-        }
-        Ok(())
-    }
+    people.check(*tunnel).with_context(|| format!("{name}, {tunnel:?}: what has arrived:\n{record}"))?;
+    marks::check(*tunnel, chatter.name, chatter.tells, &record).with_context(|| format!("{name}, {tunnel:?}"))
 }
 
 /// Waits until a conversation is over, and then for the program. Returns what the program has shown, and how the conversation went. If it

@@ -14,8 +14,8 @@ use tokio::{
 
 use crate::services::OFFSET;
 
-/// How long a person waits for something.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a person waits for something, and how long a program may take to start.
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(super) struct Person {
     name: String,

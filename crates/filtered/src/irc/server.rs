@@ -4,9 +4,11 @@ use anyhow::Result;
 
 use lab::wait::{Attempt, until};
 
-use super::{PASSWORD, PATIENCE, chatters::CHATTERS, person::Person};
+use super::person::{PATIENCE, Person};
 use crate::servers::LINKED_IRC;
 
+/// The password of all accounts.
+pub(super) const PASSWORD: &str = "pw12345";
 /// How many channels there are to list.
 const CHANNELS: usize = 150;
 /// How many a person joins at once: a line of IRC has at most 512 bytes.
@@ -40,12 +42,12 @@ fn channel(number: usize) -> String {
 }
 
 impl Server {
-    /// Makes accounts, and channels to list. They are there as long as the person who is returned.
-    pub(super) async fn prepare(&self) -> Result<Person> {
+    /// Makes accounts for these people, and channels to list. They are there as long as the person who is returned.
+    pub(super) async fn prepare(&self, nicks: &[&str]) -> Result<Person> {
         if self.has_accounts {
-            for chatter in &CHATTERS {
-                let mut owner = Person::connect(chatter.nick, self.port).await?;
-                owner.say(&format!("PRIVMSG NickServ :REGISTER {PASSWORD} {}@far.i2p", chatter.nick)).await?;
+            for nick in nicks {
+                let mut owner = Person::connect(nick, self.port).await?;
+                owner.say(&format!("PRIVMSG NickServ :REGISTER {PASSWORD} {nick}@far.i2p")).await?;
                 owner.hears(&["is now registered"]).await?;
                 owner.say("QUIT").await?;
             }

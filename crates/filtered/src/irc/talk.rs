@@ -6,8 +6,8 @@ use anyhow::{Result, ensure};
 use tokio::time::sleep;
 
 use super::{
-    Meeting,
     chatters::{Act, Chatter, Control},
+    meeting::Meeting,
     person::Person,
 };
 use crate::{machine::Tunnel, marks::has};
