@@ -7,6 +7,7 @@ mod embedded_router;
 mod faulty;
 pub(crate) mod file;
 pub(crate) mod filter;
+mod filters;
 pub(crate) mod findings;
 mod from_text;
 pub(crate) mod i2p_url;

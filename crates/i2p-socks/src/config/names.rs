@@ -105,7 +105,7 @@ impl TryFrom<String> for StaticAddress {
 }
 
 /// A name of `[names.static]`.
-#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[derive(Debug, PartialEq, Eq, Hash, Deserialize)]
 #[serde(try_from = "String")]
 struct StaticName(HostName);
 
