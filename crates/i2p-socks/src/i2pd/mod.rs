@@ -58,7 +58,7 @@ impl I2pd {
         let unusable = |error: &dyn std::fmt::Display| {
             CommandError::run_time(format_args!(
                 "the directory of i2pd, {path}, cannot be used: {error}. i2pd is not started. Choose another directory with \
-                 --state-dir DIR, or start the proxy first (i2p-socks run): programs and commands then share its router"
+                 --state-dir DIR"
             ))
         };
         let directory = private_directory::open(&settings.directory).map_err(|error| unusable(&error))?;
@@ -138,7 +138,9 @@ fn lock(directory: &Path) -> Result<File, String> {
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => {
-            Err("another i2p-socks with the same state directory has started i2pd there".to_owned())
+            Err("another i2p-socks with the same state directory has started i2pd there. To use one i2pd for several programs, start \
+                 the proxy first (i2p-socks run)"
+                .to_owned())
         }
         Err(TryLockError::Error(error)) => Err(error.to_string()),
     }
