@@ -150,11 +150,29 @@ pub fn filter_ftp(input: &[u8]) {
 /// If the property does not hold.
 pub fn filter_sip(input: &[u8]) {
     let (to_server, _, _, _) = run_both(Protocol::Sip, input);
-    // What people write passes as it is.
-    let holds_text = input.to_ascii_lowercase().windows(5).any(|part| part == b"text/");
-    for line in to_server.split(|&byte| byte == b'\n').filter(|_| !holds_text) {
-        assert!(!line.starts_with(b"User-Agent:") && !line.starts_with(b"a=candidate"), "what does not pass");
+    let mut rest = to_server.as_slice();
+    while let Some(end) = rest.windows(4).position(|part| part == b"\r\n\r\n") {
+        let (head, body) = rest.split_at(end + 4);
+        let has_line = |text: &[u8], start: &[u8]| {
+            text.split(|&byte| byte == b'\n').any(|line| line.to_ascii_lowercase().starts_with(start))
+        };
+        assert!(!has_line(head, b"user-agent:"), "a field that does not pass");
+        let (body, next) = body.split_at(length_of_body(head).min(body.len()));
+        // What people write passes as it is.
+        let is_text = [&b"content-type: text/"[..], b"c: text/"].iter().any(|start| has_line(head, start));
+        assert!(is_text || !has_line(body, b"a=candidate"), "an address that does not pass");
+        rest = next;
     }
+}
+
+/// The length of the body of a message of SIP that the filter has written.
+fn length_of_body(head: &[u8]) -> usize {
+    let lines = head.split(|&byte| byte == b'\n').map(<[u8]>::to_ascii_lowercase);
+    let fields = lines.filter_map(|line| {
+        let value = line.strip_prefix(b"content-length:").or_else(|| line.strip_prefix(b"l:"))?;
+        str::from_utf8(value).ok()?.trim().parse().ok()
+    });
+    fields.last().unwrap_or(0)
 }
 
 /// A stream of XMPP: chunks and a second pass change nothing, and until the filter lets go, the server gets no XML that XMPP forbids.
@@ -207,8 +225,12 @@ pub fn filter_http(input: &[u8]) {
     let said = said.into_iter().step_by(2).collect::<Vec<_>>().concat().to_ascii_lowercase();
     let holds = |word: &[u8]| said.windows(word.len()).any(|part| part == word);
     if end != Ok(Next::Release) && !holds(b"content-length") && !holds(b"transfer-encoding") {
-        let is_start = |line: &&[u8]| line.ends_with(b" HTTP/1.1\r") || line.ends_with(b" HTTP/1.0\r");
-        for line in to_server.split(|&byte| byte == b'\n').filter(|line| !is_start(line)) {
+        // The first line of each request begins with a method, which can have any name.
+        let mut is_first = true;
+        for line in to_server.split(|&byte| byte == b'\n') {
+            if std::mem::replace(&mut is_first, line == b"\r") {
+                continue;
+            }
             let is_other = line.starts_with(b"User-Agent:") && line != b"User-Agent: MYOB/6.66 (AN/ON)\r";
             let is_left = [&b"From:"[..], b"Via:", b"Sec-Fetch-", b"Te:", b" "]
                 .iter()
