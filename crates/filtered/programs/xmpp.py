@@ -24,9 +24,7 @@ class Client(slixmpp.ClientXMPP):
         self.add_event_handler("session_start", self.start)
         self.add_event_handler("message", self.hear)
         self.add_event_handler("groupchat_message", self.hear_room)
-        self.add_event_handler("presence_available", self.see)
         self.heard = asyncio.Queue()
-        self.seen = asyncio.Event()
 
     def hear(self, message):
         if message["type"] in ("chat", "normal") and message["body"]:
@@ -35,10 +33,6 @@ class Client(slixmpp.ClientXMPP):
     def hear_room(self, message):
         if message["mucnick"] != NAME and message["body"]:
             print("in the room:", message["body"], flush=True)
-
-    def see(self, presence):
-        if presence["from"].bare == PEER:
-            self.seen.set()
 
     async def start(self, event):
         self.send_presence(pstatus="here")

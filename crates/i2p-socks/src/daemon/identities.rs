@@ -131,3 +131,16 @@ fn create_private(directory: &Path) -> io::Result<()> {
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(directory)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_that_cannot_be_read_is_not_an_empty_one() {
+        let state = tempfile::tempdir().unwrap();
+        assert!(names(state.path()).unwrap().is_empty(), "none were created yet");
+        fs::write(state.path().join(DIRECTORY), "a file in its place").unwrap();
+        assert!(names(state.path()).is_err());
+    }
+}

@@ -157,6 +157,17 @@ async fn ask(bridge: &Bridge, host: &HostName) -> Result<Option<Destination>, Er
 mod tests {
     use super::*;
 
+    #[tokio::test]
+    async fn a_book_that_cannot_be_read_leaves_a_name_undecided() {
+        let host = "a.i2p".parse().unwrap();
+        let names = NamesConfig { router: false, ..NamesConfig::default() };
+        let no_router = || Err("not asked".to_owned());
+        let unread = async { Err("it is locked".to_owned()) };
+        assert!(HostLookup::of(&host, &names, unread, no_router()).await.incomplete);
+        let read = async { Ok(None) };
+        assert!(!HostLookup::of(&host, &names, read, no_router()).await.incomplete);
+    }
+
     #[test]
     fn an_address_that_is_not_found_is_told_without_the_words_of_routers() {
         let refused = |result| Error::Refused { phase: Phase::NamingLookup, result, message: None };

@@ -121,7 +121,7 @@ async fn commands_ask_the_demo_if_no_proxy_is_running() {
         assert_eq!(code, Some(69), "{stderr}");
         assert!(stderr.contains("the demo cannot be used by exec") && stderr.contains(INSTEAD), "{stderr}");
     }
-    for words in [&["names", "list"][..], &["keys", "list"]] {
+    for words in [&["names", "list"][..], &["keys", "list"], &["explain", "demo.i2p", "80"]] {
         let (code, _, stderr) = command(words);
         assert_eq!(code, Some(0), "{stderr}");
         assert!(stderr.contains("the demo is running, but is not asked"), "{stderr}");

@@ -22,7 +22,6 @@ use crate::{
 
 /// How long it may take until the services have keys.
 const KEYS_TIMEOUT: Duration = Duration::from_secs(90);
-
 /// How long a service may still write to a client that has heard it.
 const FAREWELL_TIME: Duration = Duration::from_millis(200);
 
@@ -60,8 +59,8 @@ pub async fn start(directory: &Path, client: &Settings, services: &[Service<'_>]
     Ok(routers)
 }
 
-/// The same for a client without a port of its own, and once more if the network does not come up. Returns once a client of the SAM
-/// bridge has reached each service. Each comes with what it answers to: nothing if it speaks first.
+/// Forms such a network for clients of the SAM bridge. If it does not come up, forms it once more. Returns once each service was
+/// reached. Beside each service is the text that it answers; the text is empty if the service speaks first.
 pub async fn form(lab: &Path, services: &[(Service<'_>, &str)]) -> Result<Vec<Router>> {
     let alone: Vec<_> = services.iter().map(|(service, _)| *service).collect();
     formation::form("the network", lab, async |directory| {
