@@ -168,11 +168,11 @@ pub fn filter_sip(input: &[u8]) {
 /// The length of the body of a message of SIP that the filter has written.
 fn length_of_body(head: &[u8]) -> usize {
     let lines = head.split(|&byte| byte == b'\n').map(<[u8]>::to_ascii_lowercase);
-    let fields = lines.filter_map(|line| {
+    let mut fields = lines.filter_map(|line| {
         let value = line.strip_prefix(b"content-length:").or_else(|| line.strip_prefix(b"l:"))?;
         str::from_utf8(value).ok()?.trim().parse().ok()
     });
-    fields.last().unwrap_or(0)
+    fields.next_back().unwrap_or(0)
 }
 
 /// A stream of XMPP: chunks and a second pass change nothing, and until the filter lets go, the server gets no XML that XMPP forbids.
