@@ -85,6 +85,13 @@ fn is_request(start: &[u8]) -> bool {
     is_token(method)
 }
 
+/// Whether a line begins a response (RFC 3261 section 7.2): the version, a code of three digits, and words.
+fn is_status_line(start: &[u8]) -> bool {
+    let mut words = start.splitn(3, |&byte| byte == b' ');
+    let is_code = |word: &[u8]| word.len() == 3 && word.iter().all(u8::is_ascii_digit);
+    words.next() == Some(b"SIP/2.0") && words.next().is_some_and(is_code)
+}
+
 /// Whether this is a token (RFC 3261 section 25.1).
 fn is_token(word: &[u8]) -> bool {
     let is_of_tokens = |byte: &u8| byte.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(byte);
@@ -94,7 +101,7 @@ fn is_token(word: &[u8]) -> bool {
 fn parse(head: &[u8]) -> Result<(Vec<u8>, Vec<Field>), Cut> {
     let mut lines = head.split(|&byte| byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
     let start = lines.next().unwrap_or_default().to_vec();
-    if has_control(&start) || !(is_request(&start) || start.starts_with(b"SIP/2.0 ")) {
+    if has_control(&start) || !(is_request(&start) || is_status_line(&start)) {
         return Err(Cut::NotSip);
     }
     let mut fields: Vec<Field> = Vec::new();

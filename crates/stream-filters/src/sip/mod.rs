@@ -67,6 +67,17 @@ fn is_response(start: &[u8]) -> bool {
     start.starts_with(b"SIP/2.0 ")
 }
 
+/// The first line of a response without the words behind its code (RFC 3261 section 7.2). They may be missing: they are for people, and
+/// programs can put their names there.
+fn without_phrase(start: &[u8], output: &mut Output) -> Vec<u8> {
+    let code = start.splitn(3, |&byte| byte == b' ').nth(1).unwrap_or_default();
+    let written = [b"SIP/2.0 ", code, b" "].concat();
+    if written != start {
+        output.removed(Subject::Words);
+    }
+    written
+}
+
 fn put_field(written: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     for part in [name, b": ", value.trim_ascii(), b"\r\n"] {
         written.extend_from_slice(part);
@@ -134,7 +145,9 @@ impl Sip {
     }
 
     fn client_message(&mut self, start: &[u8], fields: &[Field], body: &[u8], output: &mut Output) {
-        let mut written = [without_hosts(start, false).0.as_slice(), b"\r\n"].concat();
+        let start_line =
+            if is_response(start) { without_phrase(start, output) } else { without_hosts(start, false).0 };
+        let mut written = [start_line.as_slice(), b"\r\n"].concat();
         for Field { name, value } in fields {
             match self.client_field(is_response(start), name, value, output) {
                 Ok(Some(value)) => put_field(&mut written, name, &value),

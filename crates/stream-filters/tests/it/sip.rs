@@ -51,7 +51,9 @@ fn answers_to_the_other_side_are_as_it_needs_them() {
         From: <sip:bob@198.51.100.9>;tag=2\r\nCall-ID: b@198.51.100.9\r\nContent-Length: 0\r\n\r\n";
     let answer = "SIP/2.0 180 Ringing\r\nVia: SIP/2.0/TCP 198.51.100.9;branch=z9hG4bKb\r\n\
         From: <sip:bob@198.51.100.9>;tag=2\r\nCall-ID: b@198.51.100.9\r\nContent-Length: 0\r\n\r\n";
-    assert_eq!(run(Protocol::Sip, &[server(asked), client(answer)]).server_text(), answer);
+    // The words can name the program.
+    let without_words = answer.replace("Ringing", "");
+    assert_eq!(run(Protocol::Sip, &[server(asked), client(answer)]).server_text(), without_words);
 }
 
 #[test]
@@ -77,6 +79,7 @@ fn what_is_no_sip_ends_the_stream() {
     for (text, cut) in [
         ("GET / HTTP/1.1\r\n\r\n".to_owned(), Cut::NotSip),
         ("User-Agent: sip:telltale SIP/2.0\r\n\r\n".to_owned(), Cut::NotSip),
+        ("SIP/2.0 telltale\r\n\r\n".to_owned(), Cut::NotSip),
         ("OPTIONS sip:a telltale SIP/2.0\r\n\r\n".to_owned(), Cut::NotSip),
         (format!("{start} folded\r\n\r\n"), Cut::NotSip),
         (format!("{start}no field\r\n\r\n"), Cut::NotSip),
